@@ -1,0 +1,131 @@
+// Package cli is the command line: flags to options, progress, and the report
+// at the end.
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"unicode"
+
+	"github.com/pkg/errors"
+	"github.com/urfave/cli/v3"
+)
+
+// Exit codes: failure, wrong usage, and as shells have it for a program ended
+// by a signal, 128 and the signal's number.
+const (
+	exitFailure = 1
+	exitUsage   = 2
+	exitSignal  = 128
+)
+
+// usageError is what the user can mend on the command line.
+type usageError struct{ error }
+
+func (u usageError) Unwrap() error { return u.error }
+
+// interrupted is the cause of a context that a signal ended.
+type interrupted struct{ signal syscall.Signal }
+
+func (i interrupted) Error() string { return i.signal.String() }
+
+// Main runs the program with its arguments, args[0] being its name, and returns
+// its exit code. Results go to stdout, all else to stderr. The first interrupt
+// lets the program clean up, a second one ends it.
+func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		s := <-signals
+		signal.Stop(signals)
+		cancel(interrupted{s.(syscall.Signal)})
+	}()
+
+	var o options
+	err := command(&o, stdout, stderr).Run(ctx, args)
+	if err == nil {
+		return 0
+	}
+	var i interrupted
+	if errors.As(context.Cause(ctx), &i) {
+		fmt.Fprintf(stderr, "img2lambda: %s\n", i)
+		return exitSignal + int(i.signal)
+	}
+	if o.debug {
+		fmt.Fprintf(stderr, "%+v\n", err)
+	}
+	fmt.Fprintf(stderr, "img2lambda: %s\n", oneLine(err.Error()))
+	var u usageError
+	if errors.As(err, &u) {
+		fmt.Fprintln(stderr, "Run 'img2lambda --help' for all options.")
+		return exitUsage
+	}
+	return exitFailure
+}
+
+// command describes the command line. Its action fills o.
+func command(o *options, stdout, stderr io.Writer) *cli.Command {
+	return &cli.Command{
+		Name:                          "img2lambda",
+		Usage:                         "turn a container image into AWS Lambda layers",
+		UsageText:                     "img2lambda -i IMAGE [options]",
+		Version:                       version(),
+		Description:                   description,
+		CustomRootCommandHelpTemplate: helpTemplate,
+		Flags:                         o.flags(),
+		Writer:                        stdout,
+		ErrWriter:                     io.Discard, // Main says what is wrong
+		HideHelpCommand:               true,
+		EnableShellCompletion:         true,
+		DisableSliceFlagSeparator:     true,
+		OnUsageError: func(_ context.Context, _ *cli.Command, err error, _ bool) error {
+			return usageError{err}
+		},
+		ExitErrHandler: func(context.Context, *cli.Command, error) {},
+		Action: func(ctx context.Context, c *cli.Command) error {
+			if c.Args().Present() {
+				return usageError{errors.Errorf("unexpected argument %q: the image goes after -i", c.Args().First())}
+			}
+			if err := o.check(); err != nil {
+				return usageError{err}
+			}
+			return run(ctx, o, stdout, stderr)
+		},
+	}
+}
+
+// version is what the Go toolchain wrote into the binary: the module's version,
+// or the commit it was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	v := info.Main.Version
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && v == "(devel)" {
+			v += " " + s.Value
+		}
+	}
+	return v + " " + info.GoVersion
+}
+
+// oneLine makes a message fit for a line of a terminal: names in images and
+// answers of servers may have control characters.
+func oneLine(s string) string {
+	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' }), " ")
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, s)
+}

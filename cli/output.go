@@ -1,0 +1,111 @@
+package cli
+
+import (
+	"encoding/json"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/types"
+	"github.com/pkg/errors"
+)
+
+// ours are the files of an earlier run that a run replaces, or removes if it
+// makes none of that name.
+var ours = regexp.MustCompile(`^(layer-[1-9][0-9]*\.zip|function\.zip|report\.json)$`)
+
+// output is the output directory. Results are made in a directory within it,
+// and moved out when all is there.
+type output struct {
+	dir     string
+	staging string
+	created []string // directories that were not there before, deepest first
+}
+
+func openOutput(dir string) (_ *output, err error) {
+	o := &output{dir: dir}
+	for d := filepath.Clean(dir); ; d = filepath.Dir(d) {
+		info, err := os.Stat(d)
+		if err == nil && !info.IsDir() {
+			return nil, errors.Errorf("output directory %s: %s is a file", dir, d)
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		o.created = append(o.created, d)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, errors.Wrapf(plain(err), "output directory %s cannot be made", dir)
+	}
+	if o.staging, err = os.MkdirTemp(dir, ".img2lambda-"); err != nil {
+		o.removeCreated()
+		return nil, errors.Wrapf(plain(err), "output directory %s cannot be written", dir)
+	}
+	return o, nil
+}
+
+// plain takes the path out of a file system's error: the message has it.
+func plain(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
+
+// writeReport adds report.json to the results.
+func (o *output) writeReport(image *types.Image) error {
+	b, err := json.MarshalIndent(image, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(o.staging, "report.json"), append(b, '\n'), 0o644)
+}
+
+// commit moves the results to the output directory, and takes away what is left
+// there of an earlier run.
+func (o *output) commit() error {
+	unlock, err := lock(o.dir)
+	if err != nil {
+		return errors.Wrapf(err, "output directory %s", o.dir)
+	}
+	defer unlock()
+	results, err := os.ReadDir(o.staging)
+	if err != nil {
+		return err
+	}
+	made := make(map[string]bool)
+	for _, r := range results {
+		made[r.Name()] = true
+		if err := os.Rename(filepath.Join(o.staging, r.Name()), filepath.Join(o.dir, r.Name())); err != nil {
+			return err
+		}
+	}
+	there, err := os.ReadDir(o.dir)
+	if err != nil {
+		return err
+	}
+	for _, f := range there {
+		if ours.MatchString(f.Name()) && !made[f.Name()] {
+			if err := os.Remove(filepath.Join(o.dir, f.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	o.created = nil
+	return nil
+}
+
+// discard removes what commit has not moved, and the directories if they would
+// be left empty.
+func (o *output) discard() {
+	os.RemoveAll(o.staging)
+	o.removeCreated()
+}
+
+func (o *output) removeCreated() {
+	for _, d := range o.created {
+		os.Remove(d) // only if it is empty
+	}
+}

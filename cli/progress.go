@@ -1,0 +1,85 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/extract"
+	"github.com/opencontainers/go-digest"
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+	"golang.org/x/term"
+)
+
+// progress tells people what is going on: bars on a terminal, lines elsewhere.
+type progress struct {
+	w    io.Writer
+	bars *mpb.Progress // nil: lines
+}
+
+func newProgress(w io.Writer, quiet bool) *progress {
+	p := &progress{w: w}
+	if f, ok := w.(*os.File); ok && !quiet && term.IsTerminal(int(f.Fd())) {
+		p.bars = mpb.New(mpb.WithOutput(f), mpb.WithWidth(64))
+		p.w = p.bars
+	}
+	if quiet {
+		p.w = io.Discard
+	}
+	return p
+}
+
+func (p *progress) warn(message string) {
+	fmt.Fprintf(p.w, "img2lambda: warning: %s\n", oneLine(message))
+}
+
+// wait ends the bars.
+func (p *progress) wait() {
+	if p.bars != nil {
+		p.bars.Wait()
+	}
+}
+
+// Start is part of extract.Progress.
+func (p *progress) Start(name string, size int64) extract.Task {
+	t := &task{progress: p, size: size}
+	if p.bars != nil {
+		t.bar = p.bars.AddBar(max(size, 0), mpb.BarRemoveOnComplete(),
+			mpb.PrependDecorators(decor.Name(brief(name), decor.WCSyncSpaceR)),
+			mpb.AppendDecorators(decor.CountersKibiByte("% .1f / % .1f")))
+	}
+	return t
+}
+
+// brief is a layer's name with its digest cut to what fits on a line.
+func brief(name string) string {
+	const most = len("layer sha256:") + 12
+	return oneLine(name[:min(len(name), most)])
+}
+
+// task is one layer being read.
+type task struct {
+	*progress
+	size int64
+	bar  *mpb.Bar
+}
+
+// Add is part of extract.Task.
+func (t *task) Add(n int) {
+	if t.bar != nil {
+		t.bar.IncrBy(n)
+	}
+}
+
+// Done is part of extract.Task.
+func (t *task) Done(d digest.Digest) {
+	switch {
+	case t.bar == nil && d != "":
+		fmt.Fprintf(t.w, "img2lambda: read layer %s (%s)\n", short(d), size(t.size))
+	case t.bar != nil && d != "":
+		t.bar.SetTotal(-1, true)
+	case t.bar != nil:
+		t.bar.Abort(true)
+	}
+}

@@ -1,0 +1,146 @@
+package extract
+
+import (
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/types"
+	"github.com/opencontainers/go-digest"
+)
+
+// visible returns for each layer which of its entries belong into its Lambda
+// layer, so that unzipping all of them in order gives the image's tree.
+func visible(layers []*repacked) [][]*entry {
+	kept := make([][]*entry, len(layers))
+	above := new(overlay)
+	seen := make(map[digest.Digest]bool)
+	for i, l := range slices.Backward(layers) {
+		// Lambda refuses the same layer twice in a function. The upper one
+		// alone gives the same tree: all that the lower one holds is in it.
+		if seen[l.diffID] {
+			continue
+		}
+		seen[l.diffID] = true
+		var current []*entry // without what the same tar replaces further on
+		own := new(overlay)
+		for _, e := range slices.Backward(l.entries) {
+			if e.kind != whiteout && e.kind != opaque {
+				if own.replaces(e) {
+					continue
+				}
+				own.add(e)
+				if !above.hides(e) {
+					kept[i] = append(kept[i], e)
+				}
+			}
+			current = append(current, e)
+		}
+		slices.Reverse(kept[i])
+		for _, e := range current {
+			above.add(e)
+		}
+	}
+	return kept
+}
+
+// only returns the entries below root.
+func only(entries []*entry, root string) (in []*entry) {
+	for _, e := range entries {
+		if below(e.path, root) {
+			in = append(in, e)
+		}
+	}
+	return in
+}
+
+// addParents puts a directory's entry also into later zips that add something
+// to the directory and do not say what it is: unzipping them would leave it
+// with the time of the day. Tars by `docker build` always say it, some others
+// do not.
+func addParents(layers [][]*entry, root string) {
+	known := make(map[string]*entry) // directories so far; nil if none says what it is
+	for i, entries := range layers {
+		own := make(map[string]bool) // directories that this zip makes, or has made before
+		for _, e := range entries {
+			if e.kind == dir {
+				own[e.path] = true
+			}
+		}
+		complete := make([]*entry, 0, len(entries))
+		for _, e := range entries {
+			for d := path.Dir(e.path); d != root && !own[d]; d = path.Dir(d) {
+				own[d] = true
+				if from, exists := known[d]; exists {
+					if from != nil {
+						complete = append(complete, from)
+					}
+					break // what was there before does not change its parent
+				}
+				known[d] = nil
+			}
+			complete = append(complete, e)
+		}
+		for _, e := range entries {
+			if e.kind == dir {
+				known[e.path] = e
+			}
+		}
+		layers[i] = complete
+	}
+}
+
+// merge returns what unzipping the layers in order gives, as the entries of one
+// zip: of entries with the same path the last one, in the place of the first,
+// so that a directory stays before what it holds.
+func merge(layers [][]*entry) (merged []*entry) {
+	places := make(map[string]int)
+	for _, entries := range layers {
+		for _, e := range entries {
+			if i, ok := places[e.path]; ok {
+				merged[i] = e
+			} else {
+				places[e.path] = len(merged)
+				merged = append(merged, e)
+			}
+		}
+	}
+	return merged
+}
+
+// assemble makes the zip name in dir with the entries. If that is just what
+// the first step made, it is that zip.
+func (p *repacker) assemble(dir, name string, entries []*entry) (types.Archive, error) {
+	z := entries[0].zip
+	if !z.holdsExactly(entries) {
+		var err error
+		if z, err = p.newZip(); err != nil {
+			return types.Archive{}, err
+		}
+		for _, e := range entries {
+			if err := z.copyEntry(*e.header, e.zip, e.place); err != nil {
+				return types.Archive{}, err
+			}
+		}
+		if err := z.finish(); err != nil {
+			return types.Archive{}, err
+		}
+	}
+	archive := z.archive
+	archive.File = name
+	return archive, os.Rename(z.path, filepath.Join(dir, name))
+}
+
+// holdsExactly reports whether z is the zip of the entries already.
+func (z *zipFile) holdsExactly(entries []*entry) bool {
+	if len(entries) != z.entries {
+		return false
+	}
+	for i, e := range entries {
+		if e.zip != z || e.place != i || e.link != "" {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,138 @@
+package extract
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/pkg/errors"
+	"go.podman.io/image/v5/docker/reference"
+)
+
+// dockerManifest is an element of manifest.json, which lists the images in
+// what `docker save` writes.
+type dockerManifest struct {
+	Config   string
+	RepoTags []string
+	Layers   []string
+}
+
+// dockerImage is an image in what `docker save` writes.
+type dockerImage struct {
+	dockerManifest
+	id     digest.Digest
+	config ispec.Image
+}
+
+// findDockerImage looks an image up in an archive. tag is a name with its tag,
+// or empty if there has to be just one image.
+func findDockerImage(f files, r Reference, p Platform) (*dockerImage, error) {
+	b, err := readDocument(f, "manifest.json")
+	if err != nil {
+		return nil, errors.Wrap(err, "this is no archive as `docker save` writes it")
+	}
+	var manifests []dockerManifest
+	if err := json.Unmarshal(b, &manifests); err != nil {
+		return nil, errors.Wrap(err, "manifest.json")
+	}
+	var there []string
+	var mismatch error
+	found := 0
+	var image *dockerImage
+	for _, m := range manifests {
+		if r.tag != "" && !slices.ContainsFunc(m.RepoTags, func(t string) bool { return sameName(t, r.tag) }) {
+			for _, t := range m.RepoTags {
+				there = append(there, r.transport+":"+r.path+":"+t)
+			}
+			continue
+		}
+		i, err := readDockerConfig(f, m, p)
+		if err != nil { // another platform, maybe
+			mismatch = err
+			continue
+		}
+		image = i
+		found++
+		there = append(there, r.transport+":"+r.path+":"+strings.Join(m.RepoTags, ","))
+	}
+	switch {
+	case found == 1:
+		return image, nil
+	case found == 0 && mismatch != nil:
+		return nil, mismatch
+	default:
+		return nil, choose(r, there)
+	}
+}
+
+// sameName reports whether two names mean the same image, as far as docker.io/,
+// library/ and :latest go without saying.
+func sameName(a, b string) bool {
+	full := func(s string) string {
+		n, err := reference.ParseNormalizedNamed(s)
+		if err != nil {
+			return s
+		}
+		return reference.TagNameOnly(n).String()
+	}
+	return full(a) == full(b)
+}
+
+// readDockerConfig reads the config of an image; its file is named by its
+// digest: HEX.json, blobs/sha256/HEX or sha256:HEX.
+func readDockerConfig(f files, m dockerManifest, p Platform) (*dockerImage, error) {
+	b, err := readDocument(f, m.Config)
+	if err != nil {
+		return nil, errors.Wrap(err, "the image's config")
+	}
+	i := &dockerImage{dockerManifest: m, id: digest.FromBytes(b)}
+	name := strings.TrimSuffix(path.Base(m.Config), ".json")
+	if imageID.MatchString(name) && strings.TrimPrefix(name, "sha256:") != i.id.Encoded() {
+		return nil, errors.Errorf("the image's config %s has digest %s: the image is damaged", m.Config, i.id)
+	}
+	if i.config, err = parseConfig(b, p); err != nil {
+		return nil, err
+	}
+	return i, checkCount(i.config, len(m.Layers))
+}
+
+// dockerArchive is a file that `docker save` has written.
+type dockerArchive struct {
+	*archive
+	image *dockerImage
+}
+
+func openDockerArchive(r Reference, work string, p Platform) (source, error) {
+	a, err := openArchive(r.path, work)
+	if err != nil {
+		return nil, notThere(err, r.path)
+	}
+	image, err := findDockerImage(a, r, p)
+	if err != nil {
+		a.close()
+		return nil, err
+	}
+	return &dockerArchive{a, image}, nil
+}
+
+func (a *dockerArchive) read(ctx context.Context, repack repackFunc) (*image, error) {
+	blobs := make([]layerBlob, len(a.image.Layers))
+	for i, name := range a.image.Layers {
+		key, _, err := a.find(name)
+		if err != nil {
+			return nil, err
+		}
+		blobs[i] = layerBlob{
+			key:  key,
+			name: "layer " + a.image.config.RootFS.DiffIDs[i].String(),
+			open: func(context.Context) (io.ReadCloser, int64, error) { return a.open(name) },
+		}
+	}
+	layers, err := repackAll(ctx, blobs, repack)
+	return &image{id: a.image.id, config: a.image.config, layers: layers}, err
+}

@@ -1,0 +1,189 @@
+package extract
+
+import (
+	"archive/tar"
+	"bufio"
+	"context"
+	"io"
+	"path"
+	"strconv"
+	"strings"
+
+	cerrdefs "github.com/containerd/errdefs"
+	"github.com/moby/moby/client"
+	ispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/pkg/errors"
+	"go.podman.io/image/v5/docker/reference"
+)
+
+// engine is an image in a Docker engine, or what speaks its API.
+type engine struct {
+	api      *client.Client
+	name     string
+	platform Platform
+	options  []client.ImageSaveOption
+}
+
+func openEngine(ctx context.Context, name string, p Platform) (_ source, err error) {
+	if named, err := reference.ParseNormalizedNamed(name); err == nil && !imageID.MatchString(name) {
+		name = reference.FamiliarString(reference.TagNameOnly(named))
+	}
+	api, err := client.New(client.FromEnv)
+	if err != nil {
+		return nil, errors.Wrap(err, "DOCKER_HOST")
+	}
+	defer func() {
+		if err != nil {
+			api.Close()
+		}
+	}()
+	e := &engine{api: api, name: name, platform: p}
+	info, err := api.ImageInspect(ctx, name)
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case cerrdefs.IsNotFound(err):
+		return nil, errors.Errorf("the Docker engine has no image %s: `docker pull %s` gets it, or read it from its registry with -i docker://%s", name, name, name)
+	case client.IsErrConnectionFailed(err):
+		return nil, errors.Errorf("no Docker engine answers at %s: start it, or set DOCKER_HOST; an archive (docker-archive:, oci-archive:) or a registry (docker://) needs none", api.DaemonHost())
+	default:
+		return nil, errors.Wrapf(err, "Docker engine at %s", api.DaemonHost())
+	}
+	if there := (Platform{info.Os, info.Architecture, info.Variant}); !p.isZero() && p.check(there) != nil {
+		// An engine with the containerd image store may have several.
+		one := ispec.Platform{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant}
+		e.options = append(e.options, client.ImageSaveWithPlatforms(one))
+		if _, err := api.ImageInspect(ctx, name, client.ImageInspectWithPlatform(&one)); err != nil {
+			return nil, p.check(there)
+		}
+	}
+	return e, nil
+}
+
+func (e *engine) close() error { return e.api.Close() }
+
+// read works on the engine's export of the image while it arrives. What its
+// files are is known only when its manifest comes by, which may be last: each
+// that looks like a layer is repacked.
+func (e *engine) read(ctx context.Context, repack repackFunc) (*image, error) {
+	body, err := e.api.ImageSave(ctx, []string{e.name}, e.options...)
+	if err != nil {
+		return nil, errors.Wrapf(err, "Docker engine at %s", e.api.DaemonHost())
+	}
+	defer body.Close()
+	img, err := readExport(ctx, body, e.platform, repack)
+	return img, errors.Wrapf(err, "Docker engine's export of %s", e.name)
+}
+
+// export is what has come by of a stream that `docker save` would write to a
+// file.
+type export struct {
+	documents inMemory
+	layers    map[string]repackResult
+	links     map[string]string
+}
+
+// repackResult is a layer, or why it is none: that matters only if the image
+// has it.
+type repackResult struct {
+	*repacked
+	err error
+}
+
+func readExport(ctx context.Context, r io.Reader, p Platform, repack repackFunc) (*image, error) {
+	x := export{documents: inMemory{}, layers: map[string]repackResult{}, links: map[string]string{}}
+	for t := tar.NewReader(r); ; {
+		h, err := t.Next()
+		if err == io.EOF {
+			break
+		} else if err != nil {
+			return nil, err
+		}
+		name := cleanPath(h.Name)
+		switch h.Typeflag {
+		case tar.TypeReg:
+			err = x.file(ctx, name, h.Size, t, repack)
+		case tar.TypeSymlink:
+			x.links[name] = cleanPath(path.Join(path.Dir(name), h.Linkname))
+		case tar.TypeLink:
+			x.links[name] = cleanPath(h.Linkname)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	// The end of the tar is not always the end of the stream: an engine that
+	// fails says so after it.
+	if _, err := io.Copy(io.Discard, r); err != nil {
+		return nil, err
+	}
+	found, err := findDockerImage(x.documents, Reference{}, p)
+	if err != nil {
+		return nil, err
+	}
+	img := &image{id: found.id, config: found.config}
+	for i, name := range found.Layers {
+		name = cleanPath(name)
+		for range 8 {
+			if to, ok := x.links[name]; ok {
+				name = to
+			}
+		}
+		l, ok := x.layers[name]
+		if !ok {
+			l.err = errors.New("it is missing")
+		}
+		if l.err != nil {
+			return nil, errors.Wrapf(l.err, "layer %s", found.config.RootFS.DiffIDs[i])
+		}
+		img.layers = append(img.layers, l.repacked)
+	}
+	return img, nil
+}
+
+// file takes a file of the export in.
+func (x *export) file(ctx context.Context, name string, size int64, r io.Reader, repack repackFunc) error {
+	buffered := bufio.NewReader(r)
+	layer, err := looksLikeLayer(buffered)
+	switch {
+	case err != nil:
+		return err
+	case layer:
+		l, err := repack(ctx, "layer "+strings.TrimSuffix(name, "/layer.tar"), size, buffered)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		x.layers[name] = repackResult{l, err}
+	case size <= maxDocument:
+		b, err := io.ReadAll(buffered)
+		if err != nil {
+			return err
+		}
+		x.documents[name] = b
+	}
+	return nil
+}
+
+// looksLikeLayer reports whether a file is compressed, or a tar: there a header
+// names the sum of its own bytes, the eight of that number taken for spaces
+// (POSIX pax, "ustar Interchange Format"). An empty tar is zeros.
+func looksLikeLayer(r *bufio.Reader) (bool, error) {
+	if c, err := sniff(r); c != plain || err != nil {
+		return c != plain, err
+	}
+	header, err := r.Peek(512)
+	if err == io.EOF {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	sum := int64(8 * ' ')
+	for i, b := range header {
+		if i < 148 || i >= 156 {
+			sum += int64(b)
+		}
+	}
+	want, err := strconv.ParseInt(strings.Trim(string(header[148:156]), " \x00"), 8, 64)
+	return err == nil && want == sum || sum == 8*' ', nil
+}

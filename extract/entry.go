@@ -1,0 +1,172 @@
+package extract
+
+import (
+	"archive/tar"
+	"archive/zip"
+	"encoding/binary"
+	"io/fs"
+	"path"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/pkg/errors"
+)
+
+// kind is what an entry of a layer is.
+type kind uint8
+
+const (
+	file kind = iota
+	dir
+	symlink
+	hardlink
+	special // device, fifo: kept out of zips, but in the place of what it replaces
+	whiteout
+	opaque
+)
+
+// Whiteouts of the OCI image spec (layer.md, "Whiteouts"); whiteoutMeta is what
+// AUFS left in tars for its own use.
+const (
+	whiteoutPrefix = ".wh."
+	whiteoutMeta   = whiteoutPrefix + whiteoutPrefix
+	whiteoutOpaque = whiteoutMeta + ".opq"
+)
+
+// maxPath is the longest path in bytes that Linux opens (PATH_MAX with its
+// closing NUL): a tar can name longer ones, but no container has them.
+const maxPath = 4095
+
+// entry is a tar entry that matters for what the image has below a root, or
+// for what it deletes there.
+type entry struct {
+	path string // cleaned, below the image's root, no leading slash
+	kind kind
+	link string // what a hard link points to, a cleaned path
+	// header is the zip entry that the tar entry becomes; nil if it becomes
+	// none. A hard link's has no content: it takes that of its target.
+	header *zip.FileHeader
+	// content is where the entry's bytes are: its zip, and its place there.
+	zip   *zipFile
+	place int
+}
+
+// cleanPath gives a tar's name for a path in the form that entries use.
+// Names that climb with ".." stop at the image's root, as paths in a container
+// do.
+func cleanPath(name string) string {
+	return path.Clean("/" + name)[1:]
+}
+
+// below reports whether p is beneath the directory root, root itself not
+// included.
+func below(p, root string) bool {
+	return len(p) > len(root) && p[len(root)] == '/' && p[:len(root)] == root
+}
+
+// newEntry says what a tar header means, its zip entry aside. It returns nil
+// for what is no part of an image's tree.
+func newEntry(h *tar.Header) (*entry, error) {
+	e := &entry{path: cleanPath(h.Name)}
+	dirname, base := path.Split(e.path)
+	if strings.HasPrefix(base, whiteoutPrefix) {
+		hidden := base[len(whiteoutPrefix):]
+		switch {
+		case base == whiteoutOpaque:
+			e.kind, e.path = opaque, strings.TrimSuffix(dirname, "/")
+		case strings.HasPrefix(base, whiteoutMeta):
+			return nil, nil
+		case hidden == "" || hidden == "." || hidden == "..":
+			return nil, errors.Errorf("%q is not the name of a whiteout", h.Name)
+		default:
+			e.kind, e.path = whiteout, dirname+hidden
+		}
+		return e, nil
+	}
+	switch h.Typeflag {
+	case tar.TypeDir:
+		e.kind = dir
+	case tar.TypeSymlink:
+		e.kind = symlink
+	case tar.TypeLink:
+		e.kind, e.link = hardlink, cleanPath(h.Linkname)
+	case tar.TypeChar, tar.TypeBlock, tar.TypeFifo:
+		e.kind = special
+	case tar.TypeXGlobalHeader:
+		return nil, nil
+	default: // POSIX: a reader takes a type that it does not know for a file
+		e.kind = file
+	}
+	return e, nil
+}
+
+// newHeader makes the header of the zip entry for a tar entry. Its name is the
+// path below root; sizes, CRC and method are the writer's to fill in.
+func newHeader(e *entry, h *tar.Header, root string) *zip.FileHeader {
+	z := &zip.FileHeader{Name: e.path, Method: zip.Store, ReaderVersion: 20}
+	if root != "" {
+		z.Name = e.path[len(root)+1:]
+	}
+	if e.kind == dir {
+		z.Name += "/"
+	}
+	if !isASCII(z.Name) && utf8.ValidString(z.Name) {
+		z.Flags |= flagUTF8
+	}
+	z.SetMode(zipMode(e.kind, fs.FileMode(h.Mode)&fs.ModePerm))
+	z.CreatorVersion |= 20
+	setTime(z, h.ModTime)
+	return z
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
+// General purpose bits of a zip entry (PKWARE APPNOTE 4.4.4).
+const (
+	flagDataDescriptor = 0x8
+	flagUTF8           = 0x800
+)
+
+// zipMode widens permissions so that the user that Lambda runs a function as
+// can read everything, and go where anybody can. Setuid, setgid and sticky are
+// not in perm: they are dropped.
+func zipMode(k kind, perm fs.FileMode) fs.FileMode {
+	switch k {
+	case dir:
+		return fs.ModeDir | perm | 0o555
+	case symlink:
+		return fs.ModeSymlink | 0o777
+	}
+	if perm&0o111 != 0 {
+		perm |= 0o111
+	}
+	return perm | 0o444
+}
+
+// setTime records a modification time to the second: as the MS-DOS date that
+// every zip entry has, in UTC, and exactly in the extended timestamp (extra
+// field 0x5455 of Info-ZIP, 32 bits of seconds since 1970). Info-ZIP takes
+// seconds over 31 bits for a time after 2038 or before 1970 by what the MS-DOS
+// date says.
+func setTime(z *zip.FileHeader, t time.Time) {
+	const first, last = -1 << 31, 1<<32 - 1
+	sec := min(max(t.Unix(), first), last)
+	t = time.Unix(sec, 0).UTC()
+	dos := t
+	if t.Year() < 1980 { // the first that MS-DOS can say; its last is 2107
+		dos = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
+	}
+	//lint:ignore SA1019 CreateRaw writes these two fields, and not Modified.
+	z.ModifiedDate = uint16(dos.Day() + int(dos.Month())<<5 + (dos.Year()-1980)<<9)
+	//lint:ignore SA1019 As above.
+	z.ModifiedTime = uint16(dos.Second()/2 + dos.Minute()<<5 + dos.Hour()<<11)
+	z.Extra = binary.LittleEndian.AppendUint32([]byte{'U', 'T', 5, 0, 1}, uint32(sec))
+}

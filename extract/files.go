@@ -1,0 +1,171 @@
+package extract
+
+import (
+	"archive/tar"
+	"bufio"
+	"bytes"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+
+	"github.com/pkg/errors"
+)
+
+// maxDocument bounds manifests, indexes and configs, in bytes: registries take
+// manifests of 4 MiB at most.
+const maxDocument = 8 << 20
+
+// files are the files of an image layout or archive, by their names.
+type files interface {
+	// open returns a file's content and its size in bytes; the error wraps
+	// os.ErrNotExist if there is no such file.
+	open(name string) (io.ReadCloser, int64, error)
+	close() error
+}
+
+// readDocument reads a small file.
+func readDocument(f files, name string) ([]byte, error) {
+	r, _, err := f.open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	b, err := io.ReadAll(io.LimitReader(r, maxDocument+1))
+	if err == nil && len(b) > maxDocument {
+		err = errors.Errorf("%s is over %d bytes", name, maxDocument)
+	}
+	return b, err
+}
+
+// directory is files on disk.
+type directory string
+
+func (d directory) open(name string) (io.ReadCloser, int64, error) {
+	f, err := os.Open(filepath.Join(string(d), filepath.FromSlash(cleanPath(name))))
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.Errorf("%s is not a file", f.Name())
+	}
+	if err != nil {
+		f.Close()
+		return nil, 0, err
+	}
+	return f, info.Size(), nil
+}
+
+func (d directory) close() error { return nil }
+
+// archive is files in a tar, which are read where they are.
+type archive struct {
+	file    *os.File
+	members map[string]member
+}
+
+type member struct {
+	offset, size int64  // of its content in the tar, in bytes
+	link         string // name of the member that has the content, if not itself
+}
+
+// openArchive lists a tar. A compressed one is first written out to dir.
+func openArchive(name, dir string) (_ *archive, err error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+		}
+	}()
+	r := bufio.NewReader(f)
+	c, err := sniff(r)
+	if err != nil {
+		return nil, err
+	}
+	if c != plain {
+		compressed := f
+		defer compressed.Close()
+		if f, err = os.CreateTemp(dir, "archive-"); err != nil {
+			return nil, err
+		}
+		content, err := decompress(r, c)
+		if err == nil {
+			_, err = io.Copy(f, content)
+			content.Close()
+		}
+		if err != nil {
+			return nil, errors.Wrap(err, name)
+		}
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	a := &archive{file: f, members: make(map[string]member)}
+	for t := tar.NewReader(f); ; {
+		h, err := t.Next()
+		if err == io.EOF {
+			return a, nil
+		} else if err != nil {
+			return nil, errors.Wrapf(err, "%s is no image archive, or a damaged one", name)
+		}
+		// The reader has read the header and nothing more.
+		offset, err := f.Seek(0, io.SeekCurrent)
+		if err != nil {
+			return nil, err
+		}
+		m := member{offset: offset, size: h.Size}
+		switch h.Typeflag {
+		case tar.TypeReg:
+		case tar.TypeSymlink: // Docker, of layers that are in the archive already
+			m.link = cleanPath(path.Join(path.Dir(h.Name), h.Linkname))
+		case tar.TypeLink:
+			m.link = cleanPath(h.Linkname)
+		default:
+			continue
+		}
+		a.members[cleanPath(h.Name)] = m
+	}
+}
+
+// find returns the name and place of the member that has the content of name.
+func (a *archive) find(name string) (string, member, error) {
+	name = cleanPath(name)
+	for range 8 { // links to links
+		m, ok := a.members[name]
+		if !ok {
+			break
+		}
+		if m.link == "" {
+			return name, m, nil
+		}
+		name = m.link
+	}
+	return "", member{}, errors.Wrapf(os.ErrNotExist, "%s in %s", name, a.file.Name())
+}
+
+func (a *archive) open(name string) (io.ReadCloser, int64, error) {
+	_, m, err := a.find(name)
+	if err != nil {
+		return nil, 0, err
+	}
+	return io.NopCloser(io.NewSectionReader(a.file, m.offset, m.size)), m.size, nil
+}
+
+func (a *archive) close() error { return a.file.Close() }
+
+// inMemory is small files that came by in a stream.
+type inMemory map[string][]byte
+
+func (m inMemory) open(name string) (io.ReadCloser, int64, error) {
+	b, ok := m[cleanPath(name)]
+	if !ok {
+		return nil, 0, errors.Wrap(os.ErrNotExist, name)
+	}
+	return io.NopCloser(bytes.NewReader(b)), int64(len(b)), nil
+}
+
+func (m inMemory) close() error { return nil }

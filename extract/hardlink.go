@@ -1,0 +1,106 @@
+package extract
+
+import "slices"
+
+// resolver finds what hard links stand for. A link names its target by path,
+// and the target may be anywhere: before the link in its tar, after it, in a
+// layer below, outside the roots, or be a link itself.
+type resolver struct {
+	layers []*repacked
+	places []map[string][]int // for each layer, once needed: where in entries a path is
+	held   []*overlay         // likewise: what a layer has and deletes
+	read   map[string]bool    // paths outside the roots whose content was kept
+	want   map[string]bool    // paths outside the roots that have to be
+}
+
+// resolve turns hard links into copies: each takes kind and content of its
+// target. A link whose target is not to be found becomes a file without
+// content (zip is nil); want then says what paths outside the roots have to
+// be kept for finding it, besides those in read.
+func resolve(layers []*repacked, read map[string]bool) (want map[string]bool) {
+	r := resolver{
+		layers: layers,
+		places: make([]map[string][]int, len(layers)),
+		held:   make([]*overlay, len(layers)),
+		read:   read,
+		want:   make(map[string]bool),
+	}
+	for i, l := range slices.Backward(layers) {
+		for j, e := range l.entries {
+			if e.kind != hardlink || e.header == nil {
+				continue
+			}
+			target := r.find(i, j, e.link, make(map[*entry]bool))
+			e.kind = file
+			switch {
+			case target == nil || target.kind == dir:
+			case target.kind == symlink:
+				e.kind = symlink
+				e.header.SetMode(zipMode(symlink, 0))
+				fallthrough
+			default:
+				e.zip, e.place = target.zip, target.place
+			}
+			if target != nil && target.kind == special {
+				e.kind = special
+			}
+		}
+	}
+	return r.want
+}
+
+// find returns the entry that has the content of a path, as the link at
+// place j of layer i sees it; nil if there is none.
+func (r *resolver) find(i, j int, name string, seen map[*entry]bool) *entry {
+	if root, _ := rootOf(name); root == outside && !r.read[name] {
+		r.want[name] = true
+	}
+	for first := i; i >= 0; i-- {
+		at := -1
+		for _, place := range r.at(i)[name] {
+			if at < 0 || i < first || place < j { // the last one before the link, else the first after it
+				at = place
+			}
+		}
+		if at >= 0 {
+			e := r.layers[i].entries[at]
+			if e.kind != hardlink {
+				return e
+			}
+			if seen[e] { // a circle
+				return nil
+			}
+			seen[e] = true
+			return r.find(i, at, e.link, seen)
+		}
+		if i < first && r.deletes(i, name) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// at returns where in layer i the paths are.
+func (r *resolver) at(i int) map[string][]int {
+	if r.places[i] == nil {
+		r.places[i] = make(map[string][]int)
+		for j, e := range r.layers[i].entries {
+			if e.kind != whiteout && e.kind != opaque {
+				r.places[i][e.path] = append(r.places[i][e.path], j)
+			}
+		}
+	}
+	return r.places[i]
+}
+
+// deletes reports whether layer i takes the path away from those above.
+func (r *resolver) deletes(i int, name string) bool {
+	if r.held[i] == nil {
+		r.held[i] = new(overlay)
+		for _, e := range r.layers[i].entries {
+			r.held[i].add(e)
+		}
+	}
+	n, clear := r.held[i].find(name)
+	return !clear || n != nil && n.whiteout
+}

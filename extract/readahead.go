@@ -1,0 +1,121 @@
+package extract
+
+import (
+	"crypto/sha256"
+	"io"
+	"sync"
+	"sync/atomic"
+
+	"github.com/opencontainers/go-digest"
+)
+
+const (
+	chunkSize  = 128 << 10
+	chunkCount = 6
+)
+
+// readahead reads a layer's uncompressed tar ahead of the one that wants it,
+// and hashes it on the way: fetching (or decompressing), hashing and repacking
+// go on side by side.
+type readahead struct {
+	full chan *chunk
+	free chan *chunk
+	stop chan struct{}
+	done sync.WaitGroup
+	hash []byte
+
+	current *chunk
+	pos     int
+	err     error
+}
+
+// chunk is read by two, the consumer and the hash; the last one frees it.
+type chunk struct {
+	buf  []byte
+	n    int
+	err  error
+	refs atomic.Int32
+}
+
+func newReadahead(r io.Reader) *readahead {
+	a := &readahead{
+		full: make(chan *chunk, chunkCount),
+		free: make(chan *chunk, chunkCount),
+		stop: make(chan struct{}),
+	}
+	for range chunkCount {
+		a.free <- &chunk{buf: make([]byte, chunkSize)}
+	}
+	toHash := make(chan *chunk, chunkCount)
+	a.done.Go(func() {
+		defer close(a.full)
+		defer close(toHash)
+		for {
+			var c *chunk
+			select {
+			case c = <-a.free:
+			case <-a.stop:
+				return
+			}
+			c.n, c.err = 0, nil
+			for c.n < len(c.buf) && c.err == nil {
+				var n int
+				n, c.err = r.Read(c.buf[c.n:])
+				c.n += n
+			}
+			last := c.err != nil
+			c.refs.Store(2)
+			toHash <- c
+			a.full <- c
+			if last {
+				return
+			}
+		}
+	})
+	a.done.Go(func() {
+		h := sha256.New()
+		for c := range toHash {
+			h.Write(c.buf[:c.n])
+			a.release(c)
+		}
+		a.hash = h.Sum(nil)
+	})
+	return a
+}
+
+func (a *readahead) release(c *chunk) {
+	if c.refs.Add(-1) == 0 {
+		a.free <- c
+	}
+}
+
+func (a *readahead) Read(p []byte) (int, error) {
+	for a.current == nil || a.pos == a.current.n {
+		if a.err != nil {
+			return 0, a.err
+		}
+		if a.current != nil {
+			a.release(a.current)
+		}
+		a.current, a.pos = <-a.full, 0
+		a.err = a.current.err
+	}
+	n := copy(p, a.current.buf[a.pos:a.current.n])
+	a.pos += n
+	return n, nil
+}
+
+// finish reads what the consumer left and returns the digest of the whole.
+func (a *readahead) finish() (digest.Digest, error) {
+	if _, err := io.Copy(io.Discard, a); err != nil {
+		return "", err
+	}
+	a.done.Wait()
+	return digest.NewDigestFromBytes(digest.SHA256, a.hash), nil
+}
+
+// close ends the reading; it waits for a read under way.
+func (a *readahead) close() {
+	close(a.stop)
+	a.done.Wait()
+}

@@ -1,0 +1,58 @@
+// Package types holds the nouns that reading an image and publishing layers
+// have in common.
+package types
+
+import "github.com/opencontainers/go-digest"
+
+// Archive is a zip file ready for Lambda: a layer's content or a function's
+// deployment package.
+type Archive struct {
+	// File is the zip's name in the output directory.
+	File string `json:"file"`
+	// CodeSha256 is the SHA-256 of the zip in base64, as Lambda reports it.
+	CodeSha256 string `json:"codeSha256"`
+	// CodeSize is the zip's size in bytes.
+	CodeSize int64 `json:"codeSize"`
+	// UncompressedSize is the size in bytes of the files in the zip together.
+	UncompressedSize int64 `json:"uncompressedSize"`
+	// Files is the number of entries in the zip other than directories.
+	Files int `json:"files"`
+}
+
+// Layer is a Lambda layer made from one image layer.
+type Layer struct {
+	// Name is the Lambda layer's name: NAMESPACE-sha256-HEX.
+	Name string `json:"name"`
+	// Digest identifies the content by where it comes from: the DiffID of the
+	// image layer.
+	Digest digest.Digest `json:"digest"`
+	// DiffIDs are the digests of the uncompressed tars of the image layers
+	// that the Lambda layer holds, lowest first (OCI image spec, config.md).
+	DiffIDs []digest.Digest `json:"diffIDs"`
+	Archive
+	// ARN is the ARN of the published layer version; empty before that.
+	ARN string `json:"arn,omitempty"`
+}
+
+// Image is what a conversion says of the image that it read.
+type Image struct {
+	// Name is the image as the user named it.
+	Name string `json:"image"`
+	// ID is the digest of the image's config, which the Docker engine calls
+	// the image ID.
+	ID digest.Digest `json:"imageID"`
+	// Digest is the digest of the image's manifest; empty where the source
+	// has none (Docker engine, docker-archive).
+	Digest digest.Digest `json:"digest,omitempty"`
+	// Platform is OS/ARCHITECTURE, or OS/ARCHITECTURE/VARIANT.
+	Platform string `json:"platform"`
+	// Layers are the Lambda layers in the order in which Lambda merges them.
+	Layers []Layer `json:"layers"`
+	// Function is the tree below /var/task; nil if the image has none.
+	Function *Archive `json:"function,omitempty"`
+}
+
+// LayerName is the name that Lambda knows a layer by.
+func LayerName(namespace string, d digest.Digest) string {
+	return namespace + "-" + d.Algorithm().String() + "-" + d.Encoded()
+}
