@@ -73,20 +73,22 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 // command describes the command line. Its action fills o.
 func command(o *options, stdout, stderr io.Writer) *cli.Command {
+	flags := o.flags()
 	return &cli.Command{
 		Name:                          "img2lambda",
 		Usage:                         "turn a container image into AWS Lambda layers",
-		UsageText:                     "img2lambda -i IMAGE [options]",
 		Version:                       version(),
-		Description:                   description,
-		CustomRootCommandHelpTemplate: helpTemplate,
-		Flags:                         o.flags(),
+		CustomRootCommandHelpTemplate: helpText(append(flags, cli.HelpFlag, cli.VersionFlag)),
+		Flags:                         flags,
 		Writer:                        stdout,
 		ErrWriter:                     io.Discard, // Main says what is wrong
 		HideHelpCommand:               true,
 		EnableShellCompletion:         true,
 		DisableSliceFlagSeparator:     true,
 		OnUsageError: func(_ context.Context, _ *cli.Command, err error, _ bool) error {
+			if name, unknown := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); unknown {
+				err = errors.Errorf("there is no flag --%s", strings.TrimPrefix(name, "-"))
+			}
 			return usageError{err}
 		},
 		ExitErrHandler: func(context.Context, *cli.Command, error) {},

@@ -11,9 +11,12 @@ import (
 	"github.com/pkg/errors"
 )
 
-// ours are the files of an earlier run that a run replaces, or removes if it
-// makes none of that name.
-var ours = regexp.MustCompile(`^(layer-[1-9][0-9]*\.zip|function\.zip|report\.json)$`)
+// What a run leaves in the output directory. Files of an earlier run that match
+// and that this run has not made are removed.
+var (
+	zips = regexp.MustCompile(`^(layer-[1-9][0-9]*\.zip|function\.zip|report\.json)$`)
+	arns = regexp.MustCompile(`^(function\.zip|report\.json|layers\.json|layers\.yaml)$`)
+)
 
 // output is the output directory. Results are made in a directory within it,
 // and moved out when all is there.
@@ -54,29 +57,30 @@ func plain(err error) error {
 	return err
 }
 
-// writeReport adds report.json to the results.
-func (o *output) writeReport(image *types.Image) error {
-	b, err := json.MarshalIndent(image, "", "  ")
+// commit adds report.json to the results, and moves those that are to be left
+// to the output directory. What else is there of an earlier run is taken away.
+func (o *output) commit(image *types.Image, leave *regexp.Regexp) error {
+	report, err := json.MarshalIndent(image, "", "  ")
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(o.staging, "report.json"), append(b, '\n'), 0o644)
-}
-
-// commit moves the results to the output directory, and takes away what is left
-// there of an earlier run.
-func (o *output) commit() error {
+	if err := os.WriteFile(filepath.Join(o.staging, "report.json"), append(report, '\n'), 0o644); err != nil {
+		return err
+	}
+	results, err := os.ReadDir(o.staging)
+	if err != nil {
+		return err
+	}
 	unlock, err := lock(o.dir)
 	if err != nil {
 		return errors.Wrapf(err, "output directory %s", o.dir)
 	}
 	defer unlock()
-	results, err := os.ReadDir(o.staging)
-	if err != nil {
-		return err
-	}
 	made := make(map[string]bool)
 	for _, r := range results {
+		if !leave.MatchString(r.Name()) {
+			continue
+		}
 		made[r.Name()] = true
 		if err := os.Rename(filepath.Join(o.staging, r.Name()), filepath.Join(o.dir, r.Name())); err != nil {
 			return err
@@ -87,7 +91,7 @@ func (o *output) commit() error {
 		return err
 	}
 	for _, f := range there {
-		if ours.MatchString(f.Name()) && !made[f.Name()] {
+		if (leave.MatchString(f.Name()) || zips.MatchString(f.Name())) && !made[f.Name()] {
 			if err := os.Remove(filepath.Join(o.dir, f.Name())); err != nil {
 				return err
 			}

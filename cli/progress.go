@@ -14,12 +14,13 @@ import (
 
 // progress tells people what is going on: bars on a terminal, lines elsewhere.
 type progress struct {
-	w    io.Writer
-	bars *mpb.Progress // nil: lines
+	stderr io.Writer
+	w      io.Writer     // for lines, which may go above bars
+	bars   *mpb.Progress // nil: lines
 }
 
 func newProgress(w io.Writer, quiet bool) *progress {
-	p := &progress{w: w}
+	p := &progress{stderr: w, w: w}
 	if f, ok := w.(*os.File); ok && !quiet && term.IsTerminal(int(f.Fd())) {
 		p.bars = mpb.New(mpb.WithOutput(f), mpb.WithWidth(64))
 		p.w = p.bars
@@ -30,14 +31,17 @@ func newProgress(w io.Writer, quiet bool) *progress {
 	return p
 }
 
-func (p *progress) warn(message string) {
-	fmt.Fprintf(p.w, "img2lambda: warning: %s\n", oneLine(message))
+func (p *progress) log(message string) {
+	fmt.Fprintf(p.w, "img2lambda: %s\n", oneLine(message))
 }
+
+func (p *progress) warn(message string) { p.log("warning: " + message) }
 
 // wait ends the bars.
 func (p *progress) wait() {
 	if p.bars != nil {
 		p.bars.Wait()
+		p.bars, p.w = nil, p.stderr
 	}
 }
 

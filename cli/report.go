@@ -3,32 +3,97 @@ package cli
 import (
 	"fmt"
 	"io"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/types"
 	"github.com/opencontainers/go-digest"
 )
 
-// printReport says what a run has made.
-func printReport(w io.Writer, image *types.Image, dir string) error {
+// printReport says what a run has made; published are the names of the layers
+// that Lambda did not have before.
+func printReport(w io.Writer, o *options, image *types.Image, published map[string]bool) error {
+	if o.quiet {
+		return printResults(w, o, image)
+	}
 	fmt.Fprintf(w, "%s (%s, %s)\n\n", image.Name, short(image.ID), image.Platform)
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "ZIP\tSOURCE LAYER\tFILES\tUNZIPPED\tZIPPED\t")
+	printTable(w, image)
+	fmt.Fprintln(w, quotaLine(image))
+	switch n := image.EmptyLayers; {
+	case n == 1:
+		fmt.Fprintf(w, "1 more layer of the image adds nothing below /opt.\n")
+	case n > 1:
+		fmt.Fprintf(w, "%d more layers of the image add nothing below /opt.\n", n)
+	}
+	if o.dryRun {
+		_, err := fmt.Fprintf(w, "\nThe zips and report.json are in %s.\n", o.outputDirectory)
+		return err
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w)
+	for _, l := range image.Layers {
+		how := "already there"
+		if published[l.Name] {
+			how = "published"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\n", l.File, how, l.ARN)
+	}
+	t.Flush()
+	_, err := fmt.Fprintf(w, "\nThe ARNs are in %s.\n", filepath.Join(o.outputDirectory, "layers.json"))
+	return err
+}
+
+// printTable prints a line for each zip. Names are to the left, figures to the
+// right.
+func printTable(w io.Writer, image *types.Image) {
+	rows := [][]string{{"ZIP", "SOURCE LAYER", "FILES", "UNZIPPED", "ZIPPED"}}
 	row := func(a types.Archive, from string) {
-		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t\n", a.File, from, a.Files, size(a.UncompressedSize), size(a.CodeSize))
+		rows = append(rows, []string{a.File, from, strconv.Itoa(a.Files), size(a.UncompressedSize), size(a.CodeSize)})
 	}
 	for _, l := range image.Layers {
-		row(l.Archive, short(l.Digest))
+		from := short(l.DiffIDs[0])
+		if n := len(l.DiffIDs); n > 1 {
+			from += fmt.Sprintf(" and %d more", n-1)
+		}
+		row(l.Archive, from)
 	}
 	if image.Function != nil {
 		row(*image.Function, "/var/task")
 	}
-	if err := t.Flush(); err != nil {
-		return err
+	widths := make([]int, len(rows[0]))
+	for _, r := range rows {
+		for i, cell := range r {
+			widths[i] = max(widths[i], len(cell))
+		}
 	}
-	_, err := fmt.Fprintf(w, "\nThe zips and report.json are in %s.\n", dir)
-	return err
+	for _, r := range rows {
+		fmt.Fprintf(w, "%-*s  %-*s  %*s  %*s  %*s\n", widths[0], r[0], widths[1], r[1], widths[2], r[2], widths[3], r[3], widths[4], r[4])
+	}
+	fmt.Fprintln(w)
+}
+
+// printResults prints what a script wants: the ARNs, or in a dry run the paths
+// of the zips.
+func printResults(w io.Writer, o *options, image *types.Image) error {
+	var lines []string
+	for _, l := range image.Layers {
+		if o.dryRun {
+			lines = append(lines, filepath.Join(o.outputDirectory, l.File))
+		} else {
+			lines = append(lines, l.ARN)
+		}
+	}
+	if o.dryRun && image.Function != nil {
+		lines = append(lines, filepath.Join(o.outputDirectory, image.Function.File))
+	}
+	for _, line := range lines {
+		if _, err := fmt.Fprintln(w, line); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // short is a digest as the docker CLI prints it: 12 hex digits.
@@ -48,6 +113,6 @@ func size(n int64) string {
 	case n < 1<<20:
 		return fmt.Sprintf("%.1f KB", float64(n)/(1<<10))
 	default:
-		return fmt.Sprintf("%.1f MB", float64(n)/(1<<20))
+		return strings.TrimSuffix(fmt.Sprintf("%.1f", float64(n)/(1<<20)), ".0") + " MB"
 	}
 }

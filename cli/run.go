@@ -4,27 +4,35 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"path/filepath"
+	"strings"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/extract"
+	"github.com/awslabs/aws-lambda-container-image-converter/publish"
 	"github.com/awslabs/aws-lambda-container-image-converter/types"
 	"github.com/pkg/errors"
 )
 
 // run is the program's work once the command line is understood.
-func run(ctx context.Context, o *options, stdout, stderr io.Writer) (err error) {
-	if !o.dryRun {
-		return errors.New("publishing is still to come: use --dry-run (-d)")
-	}
+func run(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 	out, err := openOutput(o.outputDirectory)
 	if err != nil {
 		return err
 	}
 	defer out.discard()
 	progress := newProgress(stderr, o.quiet)
+	var publisher *publish.Publisher
+	if !o.dryRun { // before the work, in case there are no credentials
+		if publisher, err = publish.New(ctx, o.publish); err != nil {
+			return err
+		}
+		for _, r := range o.publish.UnknownRuntimes() {
+			progress.warn(fmt.Sprintf("--compatible-runtime %q: this version of img2lambda does not know it; Lambda will say if it does not either", r))
+		}
+	}
 	image, err := extract.Convert(ctx, o.reference, extract.Options{
 		Dir:              out.staging,
 		Platform:         o.parsedPlatform,
+		MaxLayers:        o.maxLayers,
 		InsecureRegistry: !o.tlsVerify,
 		Progress:         progress,
 		Warn:             progress.warn,
@@ -34,31 +42,62 @@ func run(ctx context.Context, o *options, stdout, stderr io.Writer) (err error) 
 		return err
 	}
 	for i := range image.Layers {
-		image.Layers[i].Name = types.LayerName(o.namespace, image.Layers[i].Digest)
+		image.Layers[i].Name = types.LayerName(o.publish.Namespace, image.Layers[i].Digest)
 	}
-	if err := out.writeReport(image); err != nil {
-		return err
+	for _, w := range overQuota(image, o) {
+		progress.warn(w)
 	}
-	if err := out.commit(); err != nil {
-		return err
-	}
-	if o.quiet {
-		for _, a := range archives(image) {
-			fmt.Fprintln(stdout, filepath.Join(o.outputDirectory, a.File))
+	if o.dryRun {
+		if err := out.commit(image, zips); err != nil {
+			return err
 		}
-		return nil
+		return printReport(stdout, o, image, nil)
 	}
-	return printReport(stdout, image, o.outputDirectory)
+	published := make(map[string]bool) // by name
+	if err := publishLayers(ctx, publisher, progress, out, image, published); err != nil {
+		return err
+	}
+	return printReport(stdout, o, image, published)
 }
 
-// archives are all the zips of a conversion, the function's last.
-func archives(image *types.Image) []types.Archive {
-	var all []types.Archive
+// publishLayers publishes the layers of the image and commits the results. If
+// that fails, the zips stay for people to look at, and layers.json as it was.
+func publishLayers(ctx context.Context, p *publish.Publisher, progress *progress, out *output, image *types.Image, published map[string]bool) error {
+	_, architecture, _ := strings.Cut(image.Platform, "/")
+	architecture, _, _ = strings.Cut(architecture, "/")
+	architectures := publish.Architectures(architecture)
+	if architectures == nil {
+		progress.warn(fmt.Sprintf("Lambda has no architecture %q: the layers will not say what they are for", architecture))
+	}
+	err := p.Layers(ctx, out.staging, image.Layers, architectures, func(l types.Layer) {
+		published[l.Name] = true
+		progress.log(fmt.Sprintf("published %s as %s", l.File, l.ARN))
+	})
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		if problem := out.commit(image, zips); problem != nil {
+			return errors.WithMessagef(err, "%s, and before that", problem)
+		}
+		var there []string
+		for _, l := range image.Layers {
+			if l.ARN != "" {
+				there = append(there, l.File)
+			}
+		}
+		if len(there) > 0 {
+			return fmt.Errorf("%w; a rerun will find what Lambda has already: %s", err, strings.Join(there, ", "))
+		}
+		return err
+	}
 	for _, l := range image.Layers {
-		all = append(all, l.Archive)
+		if over := len(l.ARN) - types.MaxLayerARN; over > 0 {
+			progress.warn(fmt.Sprintf("%s has an ARN of %d characters, and functions take %d: make --layer-namespace %d shorter", l.File, len(l.ARN), types.MaxLayerARN, over))
+		}
 	}
-	if image.Function != nil {
-		all = append(all, *image.Function)
+	if err := publish.WriteARNs(out.staging, image.Layers); err != nil {
+		return err
 	}
-	return all
+	return out.commit(image, arns)
 }

@@ -1,7 +1,6 @@
 package extract
 
 import (
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -28,6 +27,12 @@ func visible(layers []*repacked) [][]*entry {
 		for _, e := range slices.Backward(l.entries) {
 			if e.kind != whiteout && e.kind != opaque {
 				if own.replaces(e) {
+					if own.isDir(e.path) && e.kind != dir {
+						// When e came, what was there before went for good.
+						gone := &entry{path: e.path, kind: whiteout}
+						own.add(gone)
+						current = append(current, gone)
+					}
 					continue
 				}
 				own.add(e)
@@ -94,7 +99,7 @@ func addParents(layers [][]*entry, root string) {
 // merge returns what unzipping the layers in order gives, as the entries of one
 // zip: of entries with the same path the last one, in the place of the first,
 // so that a directory stays before what it holds.
-func merge(layers [][]*entry) (merged []*entry) {
+func merge(layers ...[]*entry) (merged []*entry) {
 	places := make(map[string]int)
 	for _, entries := range layers {
 		for _, e := range entries {
@@ -107,6 +112,38 @@ func merge(layers [][]*entry) (merged []*entry) {
 		}
 	}
 	return merged
+}
+
+// group is the content of one Lambda layer.
+type group struct {
+	entries []*entry
+	diffIDs []digest.Digest // of the image layers that it comes from, lowest first
+	size    int64           // of its files, in bytes
+}
+
+func newGroup(entries []*entry, diffIDs ...digest.Digest) group {
+	g := group{entries: entries, diffIDs: diffIDs}
+	for _, e := range entries {
+		g.size += e.size()
+	}
+	return g
+}
+
+// mergeDown merges neighbours, the two that are smallest together first, until
+// there are no more than most; most 0 is no limit.
+func mergeDown(groups []group, most int) []group {
+	for most > 0 && len(groups) > most {
+		at := 0
+		for i := range groups[1:] {
+			if groups[i].size+groups[i+1].size < groups[at].size+groups[at+1].size {
+				at = i
+			}
+		}
+		a, b := groups[at], groups[at+1]
+		groups[at] = newGroup(merge(a.entries, b.entries), append(a.diffIDs, b.diffIDs...)...)
+		groups = slices.Delete(groups, at+1, at+2)
+	}
+	return groups
 }
 
 // assemble makes the zip name in dir with the entries. If that is just what
@@ -129,12 +166,12 @@ func (p *repacker) assemble(dir, name string, entries []*entry) (types.Archive, 
 	}
 	archive := z.archive
 	archive.File = name
-	return archive, os.Rename(z.path, filepath.Join(dir, name))
+	return archive, z.rename(filepath.Join(dir, name))
 }
 
 // holdsExactly reports whether z is the zip of the entries already.
 func (z *zipFile) holdsExactly(entries []*entry) bool {
-	if len(entries) != z.entries {
+	if len(entries) != len(z.sizes) {
 		return false
 	}
 	for i, e := range entries {

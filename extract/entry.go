@@ -52,6 +52,15 @@ type entry struct {
 	place int
 }
 
+// size is that of the entry's content in bytes, 0 for all but files. It is known
+// once the entry's zip is written.
+func (e *entry) size() int64 {
+	if e.kind != file || e.zip == nil {
+		return 0
+	}
+	return e.zip.sizes[e.place]
+}
+
 // cleanPath gives a tar's name for a path in the form that entries use.
 // Names that climb with ".." stop at the image's root, as paths in a container
 // do.
@@ -70,13 +79,15 @@ func below(p, root string) bool {
 func newEntry(h *tar.Header) (*entry, error) {
 	e := &entry{path: cleanPath(h.Name)}
 	dirname, base := path.Split(e.path)
-	if strings.HasPrefix(base, whiteoutPrefix) {
+	switch {
+	case base == whiteoutOpaque && !isMeta(dirname):
+		e.kind, e.path = opaque, strings.TrimSuffix(dirname, "/")
+		return e, nil
+	case isMeta(e.path):
+		return nil, nil
+	case strings.HasPrefix(base, whiteoutPrefix):
 		hidden := base[len(whiteoutPrefix):]
 		switch {
-		case base == whiteoutOpaque:
-			e.kind, e.path = opaque, strings.TrimSuffix(dirname, "/")
-		case strings.HasPrefix(base, whiteoutMeta):
-			return nil, nil
 		case hidden == "" || hidden == "." || hidden == "..":
 			return nil, errors.Errorf("%q is not the name of a whiteout", h.Name)
 		default:
@@ -100,6 +111,9 @@ func newEntry(h *tar.Header) (*entry, error) {
 	}
 	return e, nil
 }
+
+// isMeta reports whether a path is in what AUFS left.
+func isMeta(p string) bool { return strings.Contains("/"+p, "/"+whiteoutMeta) }
 
 // newHeader makes the header of the zip entry for a tar entry. Its name is the
 // path below root; sizes, CRC and method are the writer's to fill in.

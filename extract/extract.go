@@ -8,11 +8,11 @@ import (
 	"io"
 	"os"
 	"path"
-	"path/filepath"
 	"strconv"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/types"
 	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/identity"
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/pkg/errors"
 )
@@ -24,6 +24,9 @@ type Options struct {
 	Dir string
 	// Platform is which image of a multi-platform one to take.
 	Platform Platform
+	// MaxLayers is how many Lambda layers there may be: neighbouring ones are
+	// merged until there are no more. 0 means that there is no limit.
+	MaxLayers int
 	// InsecureRegistry allows a registry without TLS, or with a certificate
 	// that cannot be verified.
 	InsecureRegistry bool
@@ -82,7 +85,11 @@ func Convert(ctx context.Context, ref Reference, o Options) (*types.Image, error
 		return nil, err
 	}
 	defer src.close()
+	return convert(ctx, ref.String(), src, work, o)
+}
 
+// convert is Convert with an opened image, called name.
+func convert(ctx context.Context, name string, src source, work string, o Options) (*types.Image, error) {
 	p := &repacker{dir: work, compressor: newCompressor()}
 	defer p.close()
 	img, err := p.read(ctx, src, o.Progress)
@@ -111,7 +118,7 @@ func Convert(ctx context.Context, ref Reference, o Options) (*types.Image, error
 		return nil, errors.Errorf("/%s is a hard link to /%s, which is no file in the image", e.path, e.link)
 	}
 	result := &types.Image{
-		Name:     ref.String(),
+		Name:     name,
 		ID:       img.id,
 		Digest:   img.digest,
 		Platform: platformOf(img.config.Platform).String(),
@@ -163,19 +170,25 @@ func (p *repacker) finish(result *types.Image, img *image, kept [][]*entry, o Op
 		}
 	}
 	addParents(layers, layerRoot)
+	var groups []group
 	for i, entries := range layers {
 		if len(entries) == 0 {
+			result.EmptyLayers++
 			continue
 		}
-		archive, err := p.assemble(o.Dir, "layer-"+strconv.Itoa(len(result.Layers)+1)+".zip", entries)
+		groups = append(groups, newGroup(entries, img.layers[i].diffID))
+	}
+	groups = mergeDown(groups, o.MaxLayers)
+	for i, g := range groups {
+		archive, err := p.assemble(o.Dir, "layer-"+strconv.Itoa(i+1)+".zip", g.entries)
 		if err != nil {
 			return err
 		}
-		id := img.layers[i].diffID
-		result.Layers = append(result.Layers, types.Layer{Digest: id, DiffIDs: []digest.Digest{id}, Archive: archive})
+		result.Layers = append(result.Layers, types.Layer{Digest: identity.ChainID(g.diffIDs), DiffIDs: g.diffIDs, Archive: archive})
 	}
-	if f := merge(functions); len(f) > 0 {
-		archive, err := p.assemble(o.Dir, filepath.Base("function.zip"), f)
+	f := merge(functions...)
+	if len(f) > 0 {
+		archive, err := p.assemble(o.Dir, "function.zip", f)
 		if err != nil {
 			return err
 		}
@@ -184,6 +197,10 @@ func (p *repacker) finish(result *types.Image, img *image, kept [][]*entry, o Op
 	if len(result.Layers) == 0 && result.Function == nil {
 		return errors.Errorf("%s has nothing below /opt or /var/task: nothing to make a Lambda layer or function of", result.Name)
 	}
+	for _, g := range groups {
+		f = append(f, g.entries...)
+	}
+	result.Largest = largest(f)
 	return nil
 }
 

@@ -8,7 +8,8 @@ import "slices"
 type resolver struct {
 	layers []*repacked
 	places []map[string][]int // for each layer, once needed: where in entries a path is
-	held   []*overlay         // likewise: what a layer has and deletes
+	hidden []*overlay         // likewise: its whiteouts
+	held   []*overlay         // likewise: its whiteouts, and all that it has
 	read   map[string]bool    // paths outside the roots whose content was kept
 	want   map[string]bool    // paths outside the roots that have to be
 }
@@ -21,6 +22,7 @@ func resolve(layers []*repacked, read map[string]bool) (want map[string]bool) {
 	r := resolver{
 		layers: layers,
 		places: make([]map[string][]int, len(layers)),
+		hidden: make([]*overlay, len(layers)),
 		held:   make([]*overlay, len(layers)),
 		read:   read,
 		want:   make(map[string]bool),
@@ -53,7 +55,18 @@ func resolve(layers []*repacked, read map[string]bool) (want map[string]bool) {
 // place j of layer i sees it; nil if there is none.
 func (r *resolver) find(i, j int, name string, seen map[*entry]bool) *entry {
 	if root, _ := rootOf(name); root == outside && !r.read[name] {
+		// All that is known of the path is which hard links there are, and so
+		// what else may be asked for once it is read.
 		r.want[name] = true
+		for i, l := range r.layers {
+			for _, j := range r.at(i)[name] {
+				if e := l.entries[j]; !seen[e] {
+					seen[e] = true
+					r.find(i, j, e.link, seen)
+				}
+			}
+		}
+		return nil
 	}
 	for first := i; i >= 0; i-- {
 		at := -1
@@ -73,11 +86,30 @@ func (r *resolver) find(i, j int, name string, seen map[*entry]bool) *entry {
 			seen[e] = true
 			return r.find(i, at, e.link, seen)
 		}
-		if i < first && r.deletes(i, name) {
+		// In its own layer, the link may come before what takes the place of
+		// its target, but whiteouts have no order.
+		over := overlayOf(r.held, i, r.layers[i].entries, func(*entry) bool { return true })
+		if i == first {
+			over = overlayOf(r.hidden, i, r.layers[i].entries, func(e *entry) bool { return e.kind == whiteout || e.kind == opaque })
+		}
+		if n, clear := over.find(name); !clear || n != nil && n.whiteout {
 			return nil
 		}
 	}
 	return nil
+}
+
+// overlayOf returns overlays[i], which it makes of some entries if need be.
+func overlayOf(overlays []*overlay, i int, entries []*entry, of func(*entry) bool) *overlay {
+	if overlays[i] == nil {
+		overlays[i] = new(overlay)
+		for _, e := range entries {
+			if of(e) {
+				overlays[i].add(e)
+			}
+		}
+	}
+	return overlays[i]
 }
 
 // at returns where in layer i the paths are.
@@ -91,16 +123,4 @@ func (r *resolver) at(i int) map[string][]int {
 		}
 	}
 	return r.places[i]
-}
-
-// deletes reports whether layer i takes the path away from those above.
-func (r *resolver) deletes(i int, name string) bool {
-	if r.held[i] == nil {
-		r.held[i] = new(overlay)
-		for _, e := range r.layers[i].entries {
-			r.held[i].add(e)
-		}
-	}
-	n, clear := r.held[i].find(name)
-	return !clear || n != nil && n.whiteout
 }

@@ -71,8 +71,9 @@ func (o *overlay) hides(e *entry) bool {
 }
 
 // replaces reports whether e is gone because of the overlay's entries, these
-// being the ones that follow e in the same tar: the later entry of a path wins,
-// and whiteouts do not concern their own layer.
+// being the ones that follow e in the same tar: the later entry of a path wins.
+// (Whiteouts do not concern their own layer. The overlay has one where an entry
+// came and went again.)
 func (o *overlay) replaces(e *entry) bool {
 	n, clear := o.find(e.path)
 	switch {
@@ -81,8 +82,14 @@ func (o *overlay) replaces(e *entry) bool {
 	case n == nil || n.kinds == 0:
 		return false
 	default:
-		return n.explicit || e.kind != dir
+		return n.explicit || n.whiteout || e.kind != dir
 	}
+}
+
+// isDir reports whether the overlay's layers leave a directory at the path.
+func (o *overlay) isDir(path string) bool {
+	n, clear := o.find(path)
+	return clear && n != nil && n.kinds == setOf(dir)
 }
 
 // find returns the node of a path, nil if there is none; clear is false if

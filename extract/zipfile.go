@@ -19,7 +19,7 @@ import (
 type zipFile struct {
 	path    string
 	archive types.Archive // of the closed zip; File is not set
-	entries int
+	sizes   []int64       // of the entries' content in bytes, 0 for directories
 
 	file *os.File
 	hash hash.Hash
@@ -45,10 +45,10 @@ func createZip(path string) (*zipFile, error) {
 
 // count takes an entry into the figures of the archive.
 func (z *zipFile) count(h *zip.FileHeader) {
-	z.entries++
+	z.sizes = append(z.sizes, int64(h.UncompressedSize64))
+	z.archive.UncompressedSize += int64(h.UncompressedSize64)
 	if h.Name[len(h.Name)-1] != '/' {
 		z.archive.Files++
-		z.archive.UncompressedSize += int64(h.UncompressedSize64)
 	}
 }
 
@@ -65,7 +65,7 @@ func (z *zipFile) writeSegment(s segment, in, out []byte) error {
 		if !s.last { // only the end will tell the sizes
 			h.Flags |= flagDataDescriptor
 		}
-		s.entry.zip, s.entry.place = z, z.entries
+		s.entry.zip, s.entry.place = z, len(z.sizes)
 	}
 	z.crc = crc32.Update(z.crc, crc32.IEEETable, in)
 	h.CRC32 = z.crc
@@ -130,6 +130,19 @@ func (z *zipFile) finish() error {
 	z.archive.CodeSha256 = base64.StdEncoding.EncodeToString(z.hash.Sum(nil))
 	z.zip, z.buf, z.hash, z.open = nil, nil, nil, nil
 	return z.file.Close()
+}
+
+// rename moves the closed zip; it can be copied from as before.
+func (z *zipFile) rename(path string) error {
+	if z.raw != nil { // Windows moves no open file
+		z.raw.Close()
+		z.raw = nil
+	}
+	if err := os.Rename(z.path, path); err != nil {
+		return err
+	}
+	z.path = path
+	return nil
 }
 
 // close ends the reading and writing of the zip, which stays as it is.

@@ -19,12 +19,12 @@ type Archive struct {
 	Files int `json:"files"`
 }
 
-// Layer is a Lambda layer made from one image layer.
+// Layer is a Lambda layer made from one image layer, or from several merged.
 type Layer struct {
 	// Name is the Lambda layer's name: NAMESPACE-sha256-HEX.
 	Name string `json:"name"`
 	// Digest identifies the content by where it comes from: the DiffID of the
-	// image layer.
+	// image layer, or of several their chain ID (OCI image spec, config.md).
 	Digest digest.Digest `json:"digest"`
 	// DiffIDs are the digests of the uncompressed tars of the image layers
 	// that the Lambda layer holds, lowest first (OCI image spec, config.md).
@@ -48,8 +48,32 @@ type Image struct {
 	Platform string `json:"platform"`
 	// Layers are the Lambda layers in the order in which Lambda merges them.
 	Layers []Layer `json:"layers"`
+	// EmptyLayers is the number of the image's layers that no Lambda layer
+	// comes from.
+	EmptyLayers int `json:"emptyLayers"`
 	// Function is the tree below /var/task; nil if the image has none.
 	Function *Archive `json:"function,omitempty"`
+	// Largest are the files or directories that take most of the space, the
+	// largest first.
+	Largest []Usage `json:"-"`
+}
+
+// UncompressedSize is the size in bytes of all that is to be unzipped, layers
+// and function.
+func (i *Image) UncompressedSize() (n int64) {
+	for _, l := range i.Layers {
+		n += l.Archive.UncompressedSize
+	}
+	if i.Function != nil {
+		n += i.Function.UncompressedSize
+	}
+	return n
+}
+
+// Usage is how much a file or directory takes.
+type Usage struct {
+	Path string // in the image
+	Size int64  // in bytes, of the files in it together
 }
 
 // LayerName is the name that Lambda knows a layer by.

@@ -1,0 +1,45 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/types"
+)
+
+// overQuota says where an image does not fit into Lambda, and what to do.
+func overQuota(image *types.Image, o *options) (warnings []string) {
+	warn := func(format string, args ...any) { warnings = append(warnings, fmt.Sprintf(format, args...)) }
+	if n := len(image.Layers); n > types.MaxLayersPerFunction {
+		warn("%d layers, and a function can have %d: --max-layers %d merges them", n, types.MaxLayersPerFunction, types.MaxLayersPerFunction)
+	}
+	if n := image.UncompressedSize(); n > types.MaxUnzippedSize {
+		var all []string
+		for _, u := range image.Largest {
+			all = append(all, fmt.Sprintf("%s (%s)", u.Path, size(u.Size)))
+		}
+		warn("%s unzipped, and a function with its layers can have %s; most is in %s", size(n), size(types.MaxUnzippedSize), strings.Join(all, ", "))
+	}
+	for _, l := range image.Layers {
+		if l.CodeSize > types.MaxDirectUpload && o.publish.Bucket == "" {
+			warn("%s is %s, and over %s publishing needs --s3-bucket", l.File, size(l.CodeSize), size(types.MaxDirectUpload))
+		}
+	}
+	if f := image.Function; f != nil && f.CodeSize > types.MaxDirectUpload {
+		warn("%s is %s, and over %s it has to go to Lambda through S3", f.File, size(f.CodeSize), size(types.MaxDirectUpload))
+	}
+	return warnings
+}
+
+// quotaLine says where an image stands against Lambda's quotas.
+func quotaLine(image *types.Image) string {
+	var zip int64
+	for _, l := range image.Layers {
+		zip = max(zip, l.CodeSize)
+	}
+	return fmt.Sprintf("Of Lambda's quotas: %d of %d layers, %s of %s unzipped, largest layer zip %s of %s",
+		len(image.Layers), types.MaxLayersPerFunction,
+		inMB(image.UncompressedSize()), size(types.MaxUnzippedSize), inMB(zip), size(types.MaxDirectUpload))
+}
+
+func inMB(n int64) string { return strings.TrimSuffix(size(max(n, 1<<20/20)), " MB") }

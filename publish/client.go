@@ -1,0 +1,123 @@
+package publish
+
+import (
+	"context"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/logging"
+	"github.com/pkg/errors"
+)
+
+// defaultRegion is for those who have chosen none anywhere.
+const defaultRegion = "us-east-1"
+
+// maxAttempts is for accounts in which others publish as well: Lambda allows
+// 15 requests of its control plane a second in all (quotas page, "API
+// requests"). With the SDK's backoff of up to 20 s the last one comes after
+// more than a minute.
+const maxAttempts = 10
+
+// Publisher publishes to one region of one account.
+type Publisher struct {
+	options Options
+	lambda  *lambda.Client
+	s3      *s3.Client
+}
+
+// New finds region and credentials as the AWS CLI does. The error says what to
+// do if there are none; whether they are accepted only shows later.
+func New(ctx context.Context, o Options) (*Publisher, error) {
+	set := []func(*config.LoadOptions) error{
+		config.WithAppID("img2lambda"),
+		config.WithLogger(logging.Nop{}), // errors say all that people need
+		config.WithRetryer(func() aws.Retryer {
+			return retry.NewStandard(func(r *retry.StandardOptions) {
+				r.MaxAttempts = maxAttempts
+				// Layers are few: no need for what keeps thousands of calls
+				// from being tried again together.
+				r.RateLimiter = ratelimit.None
+			})
+		}),
+	}
+	if o.Region != "" {
+		set = append(set, config.WithRegion(o.Region))
+	}
+	if o.Profile != "" {
+		set = append(set, config.WithSharedConfigProfile(o.Profile))
+	}
+	cfg, err := config.LoadDefaultConfig(ctx, set...)
+	var noProfile config.SharedConfigProfileNotExistError
+	if errors.As(err, &noProfile) {
+		return nil, errors.Errorf("there is no AWS profile %q in the shared config and credentials files: `aws configure list-profiles` lists those there are", noProfile.Profile)
+	} else if err != nil {
+		return nil, errors.Wrap(err, "AWS configuration")
+	}
+	if cfg.Region == "" {
+		cfg.Region = defaultRegion
+	}
+	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, noCredentials(err)
+	}
+	return &Publisher{
+		options: o,
+		lambda:  lambda.NewFromConfig(cfg),
+		s3: s3.NewFromConfig(cfg, func(s *s3.Options) {
+			// What stands in for S3 at AWS_ENDPOINT_URL seldom has a host name
+			// for each bucket.
+			s.UsePathStyle = s.BaseEndpoint != nil
+		}),
+	}, nil
+}
+
+// Region is where the layers go.
+func (p *Publisher) Region() string { return p.lambda.Options().Region }
+
+// noCredentials says in one line what a chain of providers says in ten.
+func noCredentials(err error) error {
+	const ways = "set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, run `aws configure` or `aws sso login`, or use --dry-run"
+	return errors.WithStack(&credentialsError{"no AWS credentials: " + ways, err})
+}
+
+// credentialsError is an error for people; its cause is for --debug.
+type credentialsError struct {
+	message string
+	cause   error
+}
+
+func (e *credentialsError) Error() string { return e.message }
+func (e *credentialsError) Unwrap() error { return e.cause }
+
+// explain makes of an AWS error what people need: its code and message, and
+// what to do about the common ones.
+func explain(err error) error {
+	var api smithy.APIError
+	var done *apiError
+	if !errors.As(err, &api) || errors.As(err, &done) {
+		return err
+	}
+	switch api.ErrorCode() {
+	case "ExpiredToken", "ExpiredTokenException", "RequestExpired":
+		return &credentialsError{"the AWS credentials have expired: renew them, for example with `aws sso login` (" + api.ErrorMessage() + ")", err}
+	case "UnrecognizedClientException", "InvalidClientTokenId", "InvalidSignatureException", "SignatureDoesNotMatch", "MissingAuthenticationTokenException", "InvalidAccessKeyId":
+		return &credentialsError{"AWS does not accept the credentials: " + api.ErrorMessage(), err}
+	}
+	return &apiError{api, err}
+}
+
+// apiError is an AWS error without the account of the request.
+type apiError struct {
+	smithy.APIError
+	cause error
+}
+
+func (e *apiError) Error() string { return e.ErrorCode() + ": " + e.ErrorMessage() }
+func (e *apiError) Unwrap() error { return e.cause }

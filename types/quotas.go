@@ -1,0 +1,31 @@
+package types
+
+// Lambda's quotas, from the page "Lambda quotas" of the Lambda developer guide
+// (docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html) where no
+// other source is named. A megabyte is 1024 × 1024 bytes there.
+const (
+	// MaxLayersPerFunction is how many layers a function can have.
+	MaxLayersPerFunction = 5
+	// MaxUnzippedSize is the size in bytes of a function and all its layers
+	// together, unzipped; no single layer can be over it.
+	MaxUnzippedSize = 250 << 20
+	// MaxDirectUpload is the size in bytes of a zip that is uploaded with the
+	// request. Larger ones go through S3.
+	MaxDirectUpload = 50 << 20
+
+	// MaxLayerName is the number of characters of a layer's name
+	// (PublishLayerVersion, parameter LayerName).
+	MaxLayerName = 140
+	// MaxLayerARN is the number of characters of a layer version's ARN with
+	// which a function can name it (CreateFunction, parameter Layers).
+	MaxLayerARN = 140
+	// MaxDescription is the number of characters of a layer's description
+	// (PublishLayerVersion, parameter Description).
+	MaxDescription = 256
+	// MaxLicenseInfo is the number of characters of a layer's license
+	// (PublishLayerVersion, parameter LicenseInfo).
+	MaxLicenseInfo = 512
+	// MaxCompatibleRuntimes is how many runtimes a layer can name
+	// (PublishLayerVersion, parameter CompatibleRuntimes).
+	MaxCompatibleRuntimes = 15
+)
