@@ -10,6 +10,10 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 build:
 	$(BUILD) -o bin/local/img2lambda .
 
+.PHONY: demo
+demo: build
+	go run ./internal/demo
+
 .PHONY: test
 test:
 	go vet ./...

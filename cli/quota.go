@@ -42,4 +42,4 @@ func quotaLine(image *types.Image) string {
 		inMB(image.UncompressedSize()), size(types.MaxUnzippedSize), inMB(zip), size(types.MaxDirectUpload))
 }
 
-func inMB(n int64) string { return strings.TrimSuffix(size(max(n, 1<<20/20)), " MB") }
+func inMB(n int64) string { return fmt.Sprintf("%.1f", float64(n)/(1<<20)) }

@@ -23,9 +23,9 @@ func printReport(w io.Writer, o *options, image *types.Image, published map[stri
 	fmt.Fprintln(w, quotaLine(image))
 	switch n := image.EmptyLayers; {
 	case n == 1:
-		fmt.Fprintf(w, "1 more layer of the image adds nothing below /opt.\n")
+		fmt.Fprintf(w, "1 more layer of the image has nothing for Lambda (below /opt or /var/task).\n")
 	case n > 1:
-		fmt.Fprintf(w, "%d more layers of the image add nothing below /opt.\n", n)
+		fmt.Fprintf(w, "%d more layers of the image have nothing for Lambda (below /opt or /var/task).\n", n)
 	}
 	if o.dryRun {
 		_, err := fmt.Fprintf(w, "\nThe zips and report.json are in %s.\n", o.outputDirectory)

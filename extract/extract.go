@@ -172,8 +172,10 @@ func (p *repacker) finish(result *types.Image, img *image, kept [][]*entry, o Op
 	addParents(layers, layerRoot)
 	var groups []group
 	for i, entries := range layers {
-		if len(entries) == 0 {
+		if len(entries) == 0 && len(functions[i]) == 0 {
 			result.EmptyLayers++
+		}
+		if len(entries) == 0 {
 			continue
 		}
 		groups = append(groups, newGroup(entries, img.layers[i].diffID))

@@ -48,8 +48,8 @@ type Image struct {
 	Platform string `json:"platform"`
 	// Layers are the Lambda layers in the order in which Lambda merges them.
 	Layers []Layer `json:"layers"`
-	// EmptyLayers is the number of the image's layers that no Lambda layer
-	// comes from.
+	// EmptyLayers is the number of the image's layers from which nothing is in
+	// the Lambda layers or the function.
 	EmptyLayers int `json:"emptyLayers"`
 	// Function is the tree below /var/task; nil if the image has none.
 	Function *Archive `json:"function,omitempty"`
