@@ -71,7 +71,7 @@ func publishLayers(ctx context.Context, p *publish.Publisher, progress *progress
 	}
 	err := p.Layers(ctx, out.staging, image.Layers, architectures, func(l types.Layer) {
 		published[l.Name] = true
-		progress.log(fmt.Sprintf("published %s as %s", l.File, l.ARN))
+		progress.log("published " + l.File)
 	})
 	switch {
 	case ctx.Err() != nil:

@@ -11,9 +11,9 @@ import (
 
 // visible returns for each layer which of its entries belong into its Lambda
 // layer, so that unzipping all of them in order gives the image's tree.
-func visible(layers []*repacked) [][]*entry {
+func visible(layers []*repacked) ([][]*entry, error) {
 	kept := make([][]*entry, len(layers))
-	above := new(overlay)
+	above := newOverlay()
 	seen := make(map[digest.Digest]bool)
 	for i, l := range slices.Backward(layers) {
 		// Lambda refuses the same layer twice in a function. The upper one
@@ -23,7 +23,7 @@ func visible(layers []*repacked) [][]*entry {
 		}
 		seen[l.diffID] = true
 		var current []*entry // without what the same tar replaces further on
-		own := new(overlay)
+		own := newOverlay()
 		for _, e := range slices.Backward(l.entries) {
 			if e.kind != whiteout && e.kind != opaque {
 				if own.replaces(e) {
@@ -46,8 +46,11 @@ func visible(layers []*repacked) [][]*entry {
 		for _, e := range current {
 			above.add(e)
 		}
+		if own.full() || above.full() {
+			return nil, errTooManyPaths
+		}
 	}
-	return kept
+	return kept, nil
 }
 
 // only returns the entries below root.

@@ -20,10 +20,6 @@ const (
 	zstded              // RFC 8878
 )
 
-// maxWindow bounds the memory that a zstd stream may ask for, in bytes. It is
-// what `zstd --long` uses by default.
-const maxWindow = 128 << 20
-
 // sniff reports the compression of what follows in r, without reading on.
 func sniff(r *bufio.Reader) (compression, error) {
 	start, err := r.Peek(4)

@@ -67,10 +67,13 @@ func (e *engine) close() error { return e.api.Close() }
 // files are is known only when its manifest comes by, which may be last: each
 // that looks like a layer is repacked.
 func (e *engine) read(ctx context.Context, repack repackFunc) (*image, error) {
-	body, err := e.api.ImageSave(ctx, []string{e.name}, e.options...)
+	request, answer, done := waitFor(ctx)
+	defer done()
+	export, err := e.api.ImageSave(request, []string{e.name}, e.options...)
 	if err != nil {
 		return nil, errors.Wrapf(err, "Docker engine at %s", e.api.DaemonHost())
 	}
+	body := answer(export)
 	defer body.Close()
 	img, err := readExport(ctx, body, e.platform, repack)
 	return img, errors.Wrapf(err, "Docker engine's export of %s", e.name)
@@ -80,6 +83,7 @@ func (e *engine) read(ctx context.Context, repack repackFunc) (*image, error) {
 // file.
 type export struct {
 	documents inMemory
+	size      int64 // of the documents, in bytes
 	layers    map[string]repackResult
 	links     map[string]string
 }
@@ -156,6 +160,9 @@ func (x *export) file(ctx context.Context, name string, size int64, r io.Reader,
 		}
 		x.layers[name] = repackResult{l, err}
 	case size <= maxDocument:
+		if x.size += size; x.size > maxDocuments {
+			return errors.Errorf("it has more than %d MB of manifests and configs", maxDocuments>>20)
+		}
 		b, err := io.ReadAll(buffered)
 		if err != nil {
 			return err

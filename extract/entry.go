@@ -34,10 +34,6 @@ const (
 	whiteoutOpaque = whiteoutMeta + ".opq"
 )
 
-// maxPath is the longest path in bytes that Linux opens (PATH_MAX with its
-// closing NUL): a tar can name longer ones, but no container has them.
-const maxPath = 4095
-
 // entry is a tar entry that matters for what the image has below a root, or
 // for what it deletes there.
 type entry struct {
@@ -89,7 +85,7 @@ func newEntry(h *tar.Header) (*entry, error) {
 		hidden := base[len(whiteoutPrefix):]
 		switch {
 		case hidden == "" || hidden == "." || hidden == "..":
-			return nil, errors.Errorf("%q is not the name of a whiteout", h.Name)
+			return nil, errors.New("this is not the name of a whiteout")
 		default:
 			e.kind, e.path = whiteout, dirname+hidden
 		}

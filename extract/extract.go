@@ -96,8 +96,14 @@ func convert(ctx context.Context, name string, src source, work string, o Option
 	if err != nil {
 		return nil, err
 	}
-	want := resolve(img.layers, nil)
-	kept := visible(img.layers)
+	want, err := resolve(img.layers, nil)
+	if err != nil {
+		return nil, err
+	}
+	kept, err := visible(img.layers)
+	if err != nil {
+		return nil, err
+	}
 	if unresolved(kept) != nil && len(want) > 0 {
 		// Rare: files linked from /opt to elsewhere in the image. They have
 		// gone by already, so the image is read again, with an eye on them.
@@ -111,11 +117,15 @@ func convert(ctx context.Context, name string, src source, work string, o Option
 		if img, err = p.read(ctx, src, o.Progress); err != nil {
 			return nil, err
 		}
-		resolve(img.layers, want)
-		kept = visible(img.layers)
+		if _, err := resolve(img.layers, want); err != nil {
+			return nil, err
+		}
+		if kept, err = visible(img.layers); err != nil {
+			return nil, err
+		}
 	}
 	if e := unresolved(kept); e != nil {
-		return nil, errors.Errorf("/%s is a hard link to /%s, which is no file in the image", e.path, e.link)
+		return nil, errors.Errorf("%s is a hard link to %s, which is no file in the image", quote("/"+e.path), quote("/"+e.link))
 	}
 	result := &types.Image{
 		Name:     name,
@@ -161,7 +171,7 @@ func (p *repacker) finish(result *types.Image, img *image, kept [][]*entry, o Op
 		for _, e := range kept[i] {
 			switch root, _ := rootOf(e.path); {
 			case root != outside && e.kind == special:
-				o.Warn("left out /" + e.path + ": Lambda layers cannot hold devices or fifos")
+				o.Warn("left out " + quote("/"+e.path) + ": a zip cannot hold devices and fifos")
 			case root == layerRoot:
 				layers[i] = append(layers[i], e)
 			case root == functionRoot:

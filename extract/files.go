@@ -12,10 +12,6 @@ import (
 	"github.com/pkg/errors"
 )
 
-// maxDocument bounds manifests, indexes and configs, in bytes: registries take
-// manifests of 4 MiB at most.
-const maxDocument = 8 << 20
-
 // files are the files of an image layout or archive, by their names.
 type files interface {
 	// open returns a file's content and its size in bytes; the error wraps

@@ -12,13 +12,14 @@ type resolver struct {
 	held   []*overlay         // likewise: its whiteouts, and all that it has
 	read   map[string]bool    // paths outside the roots whose content was kept
 	want   map[string]bool    // paths outside the roots that have to be
+	full   bool               // a layer has too many paths
 }
 
 // resolve turns hard links into copies: each takes kind and content of its
 // target. A link whose target is not to be found becomes a file without
 // content (zip is nil); want then says what paths outside the roots have to
 // be kept for finding it, besides those in read.
-func resolve(layers []*repacked, read map[string]bool) (want map[string]bool) {
+func resolve(layers []*repacked, read map[string]bool) (want map[string]bool, err error) {
 	r := resolver{
 		layers: layers,
 		places: make([]map[string][]int, len(layers)),
@@ -32,37 +33,38 @@ func resolve(layers []*repacked, read map[string]bool) (want map[string]bool) {
 			if e.kind != hardlink || e.header == nil {
 				continue
 			}
-			target := r.find(i, j, e.link, make(map[*entry]bool))
+			target := r.find(i, j, e.link, 0)
 			e.kind = file
-			switch {
-			case target == nil || target.kind == dir:
-			case target.kind == symlink:
-				e.kind = symlink
-				e.header.SetMode(zipMode(symlink, 0))
-				fallthrough
-			default:
-				e.zip, e.place = target.zip, target.place
+			if target == nil || target.kind == dir {
+				continue
 			}
-			if target != nil && target.kind == special {
-				e.kind = special
+			e.kind, e.zip, e.place = target.kind, target.zip, target.place
+			if e.kind == symlink {
+				e.header.SetMode(zipMode(symlink, 0))
 			}
 		}
 	}
-	return r.want
+	if r.full {
+		return nil, errTooManyPaths
+	}
+	return r.want, nil
 }
 
 // find returns the entry that has the content of a path, as the link at
-// place j of layer i sees it; nil if there is none.
-func (r *resolver) find(i, j int, name string, seen map[*entry]bool) *entry {
+// place j of layer i sees it; nil if there is none. hops is how many links have
+// led there: links in a circle lead on for ever.
+func (r *resolver) find(i, j int, name string, hops int) *entry {
+	if hops > maxHops {
+		return nil
+	}
 	if root, _ := rootOf(name); root == outside && !r.read[name] {
 		// All that is known of the path is which hard links there are, and so
 		// what else may be asked for once it is read.
-		r.want[name] = true
-		for i, l := range r.layers {
-			for _, j := range r.at(i)[name] {
-				if e := l.entries[j]; !seen[e] {
-					seen[e] = true
-					r.find(i, j, e.link, seen)
+		if !r.want[name] {
+			r.want[name] = true
+			for i, l := range r.layers {
+				for _, j := range r.at(i)[name] {
+					r.find(i, j, l.entries[j].link, hops+1)
 				}
 			}
 		}
@@ -76,38 +78,36 @@ func (r *resolver) find(i, j int, name string, seen map[*entry]bool) *entry {
 			}
 		}
 		if at >= 0 {
-			e := r.layers[i].entries[at]
-			if e.kind != hardlink {
+			if e := r.layers[i].entries[at]; e.kind == hardlink {
+				return r.find(i, at, e.link, hops+1)
+			} else {
 				return e
 			}
-			if seen[e] { // a circle
-				return nil
-			}
-			seen[e] = true
-			return r.find(i, at, e.link, seen)
 		}
 		// In its own layer, the link may come before what takes the place of
 		// its target, but whiteouts have no order.
-		over := overlayOf(r.held, i, r.layers[i].entries, func(*entry) bool { return true })
+		over := r.overlay(r.held, i, func(*entry) bool { return true })
 		if i == first {
-			over = overlayOf(r.hidden, i, r.layers[i].entries, func(e *entry) bool { return e.kind == whiteout || e.kind == opaque })
+			over = r.overlay(r.hidden, i, func(e *entry) bool { return e.kind == whiteout || e.kind == opaque })
 		}
-		if n, clear := over.find(name); !clear || n != nil && n.whiteout {
+		if n, clear := over.find(name); !clear || n.whiteout {
 			return nil
 		}
 	}
 	return nil
 }
 
-// overlayOf returns overlays[i], which it makes of some entries if need be.
-func overlayOf(overlays []*overlay, i int, entries []*entry, of func(*entry) bool) *overlay {
+// overlay returns overlays[i], which it makes of some entries of layer i if
+// need be.
+func (r *resolver) overlay(overlays []*overlay, i int, of func(*entry) bool) *overlay {
 	if overlays[i] == nil {
-		overlays[i] = new(overlay)
-		for _, e := range entries {
+		overlays[i] = newOverlay()
+		for _, e := range r.layers[i].entries {
 			if of(e) {
 				overlays[i].add(e)
 			}
 		}
+		r.full = r.full || overlays[i].full()
 	}
 	return overlays[i]
 }

@@ -25,10 +25,13 @@ func largest(entries []*entry) (top []types.Usage) {
 		if size == 0 {
 			continue
 		}
-		n := root
+		n, depth := root, 0
 		for end := range len(e.path) + 1 {
 			if end < len(e.path) && e.path[end] != '/' {
 				continue
+			}
+			if depth++; depth > 8 { // as deep as anybody wants to know
+				break
 			}
 			n.size += size
 			name := e.path[strings.LastIndexByte(e.path[:end], '/')+1 : end]

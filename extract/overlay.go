@@ -4,11 +4,22 @@ import "strings"
 
 // overlay remembers what some layers hold and delete, as a tree of path
 // components, so that a layer below them can ask which of its entries stay.
+// The tree is one table: it may have millions of nodes.
 type overlay struct {
-	children map[string]*overlay
+	children map[edge]int
+	nodes    []node // the first one is the image's root
+}
+
+// edge leads from a node to one of its children.
+type edge struct {
+	parent int
+	name   string
+}
+
+type node struct {
+	kinds    kindSet
 	whiteout bool // the path is deleted from the layers below
 	opaque   bool // everything below the path is deleted from the layers below
-	kinds    kindSet
 	explicit bool // an entry names this very path, not only one below it
 }
 
@@ -17,27 +28,32 @@ type kindSet uint8
 
 func setOf(k kind) kindSet { return 1 << k }
 
+func newOverlay() *overlay {
+	return &overlay{children: make(map[edge]int), nodes: make([]node, 1)}
+}
+
+// full reports that there are more paths than maxPaths.
+func (o *overlay) full() bool { return len(o.nodes) > maxPaths }
+
 // add records an entry: at its path what it is, above it directories.
 func (o *overlay) add(e *entry) {
-	n := o
+	at := 0
 	for part := range strings.SplitSeq(e.path, "/") {
-		if part == "" { // the image's root
+		if part == "" || o.full() { // the image's root
 			break
 		}
 		if e.kind != whiteout && e.kind != opaque {
-			n.kinds |= setOf(dir)
+			o.nodes[at].kinds |= setOf(dir)
 		}
-		child := n.children[part]
-		if child == nil {
-			if n.children == nil {
-				n.children = make(map[string]*overlay)
-			}
-			child = new(overlay)
-			n.children[part] = child
+		child, ok := o.children[edge{at, part}]
+		if !ok {
+			child = len(o.nodes)
+			o.nodes = append(o.nodes, node{})
+			o.children[edge{at, part}] = child
 		}
-		n = child
+		at = child
 	}
-	switch e.kind {
+	switch n := &o.nodes[at]; e.kind {
 	case whiteout:
 		n.whiteout = true
 	case opaque:
@@ -46,6 +62,27 @@ func (o *overlay) add(e *entry) {
 		n.kinds |= setOf(e.kind)
 		n.explicit = true
 	}
+}
+
+// find returns what the overlay has at a path; clear is false if something
+// above the path leaves no room for it: a whiteout, an opaque directory,
+// anything that is not a directory.
+func (o *overlay) find(path string) (n node, clear bool) {
+	at := 0
+	for part := range strings.SplitSeq(path, "/") {
+		if part == "" {
+			break
+		}
+		if n := o.nodes[at]; n.whiteout || n.opaque || n.kinds&^setOf(dir) != 0 {
+			return node{}, false
+		}
+		child, ok := o.children[edge{at, part}]
+		if !ok {
+			return node{}, true
+		}
+		at = child
+	}
+	return o.nodes[at], true
 }
 
 // hides reports whether unzipping over e what the overlay's layers hold would
@@ -57,16 +94,12 @@ func (o *overlay) add(e *entry) {
 func (o *overlay) hides(e *entry) bool {
 	n, clear := o.find(e.path)
 	switch {
-	case !clear:
-		return true
-	case n == nil || n.kinds == 0:
-		return n != nil && n.whiteout
-	case n.whiteout:
+	case !clear || n.whiteout:
 		return true
 	case e.kind == file || e.kind == dir:
-		return n.kinds != setOf(e.kind)
+		return n.kinds&^setOf(e.kind) != 0
 	default:
-		return true
+		return n.kinds != 0
 	}
 }
 
@@ -76,37 +109,11 @@ func (o *overlay) hides(e *entry) bool {
 // came and went again.)
 func (o *overlay) replaces(e *entry) bool {
 	n, clear := o.find(e.path)
-	switch {
-	case !clear:
-		return true
-	case n == nil || n.kinds == 0:
-		return false
-	default:
-		return n.explicit || n.whiteout || e.kind != dir
-	}
+	return !clear || n.explicit || n.whiteout || n.kinds != 0 && e.kind != dir
 }
 
 // isDir reports whether the overlay's layers leave a directory at the path.
 func (o *overlay) isDir(path string) bool {
 	n, clear := o.find(path)
-	return clear && n != nil && n.kinds == setOf(dir)
-}
-
-// find returns the node of a path, nil if there is none; clear is false if
-// something above the path leaves no room for it: a whiteout, an opaque
-// directory, anything that is not a directory.
-func (o *overlay) find(path string) (n *overlay, clear bool) {
-	n = o
-	for part := range strings.SplitSeq(path, "/") {
-		if part == "" {
-			break
-		}
-		if n.whiteout || n.opaque || n.kinds&^setOf(dir) != 0 {
-			return nil, false
-		}
-		if n = n.children[part]; n == nil {
-			return nil, true
-		}
-	}
-	return n, true
+	return clear && n.kinds == setOf(dir)
 }

@@ -37,6 +37,8 @@ func openRegistry(ctx context.Context, rest string, o Options) (source, error) {
 }
 
 func (r *repository) manifest(ctx context.Context, d digest.Digest) ([]byte, string, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, errStalled)
+	defer cancel()
 	if d != "" {
 		return r.GetManifest(ctx, &d)
 	}
@@ -49,8 +51,24 @@ func (r *repository) manifest(ctx context.Context, d digest.Digest) ([]byte, str
 
 func (r *repository) blob(ctx context.Context, b podman.BlobInfo) (io.ReadCloser, error) {
 	b.URLs = nil // nothing from elsewhere: an image must not say where to go
+	ctx, answer, done := waitFor(ctx)
 	blob, _, err := r.GetBlob(ctx, b, none.NoCache)
-	return blob, err
+	if err != nil {
+		done()
+		return nil, err
+	}
+	return &download{answer(blob), done}, nil
+}
+
+// download ends its request when it is closed.
+type download struct {
+	io.ReadCloser
+	done func()
+}
+
+func (d *download) Close() error {
+	defer d.done()
+	return d.ReadCloser.Close()
 }
 
 func (r *repository) close() error { return r.Close() }

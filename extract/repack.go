@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 
+	"github.com/awslabs/aws-lambda-container-image-converter/types"
 	"github.com/opencontainers/go-digest"
 	"github.com/pkg/errors"
 	"golang.org/x/sync/errgroup"
@@ -96,6 +98,7 @@ type tarReader struct {
 	batches chan<- *batch
 	batch   *batch // being filled
 	window  []byte // the end of a file's block before
+	size    int64  // of the files so far
 }
 
 func (t *tarReader) read() error {
@@ -116,7 +119,7 @@ func (t *tarReader) read() error {
 			return err
 		}
 		if err := t.entry(h); err != nil {
-			return errors.Wrapf(err, "%q", h.Name)
+			return errors.Wrap(err, quote(h.Name))
 		}
 	}
 }
@@ -130,8 +133,11 @@ func (t *tarReader) entry(h *tar.Header) error {
 	if _, wanted := t.wanted[e.path]; !concerned && !wanted && e.kind != hardlink {
 		return nil
 	}
-	if len(e.path) > maxPath {
-		return errors.Errorf("a path of %d bytes; Linux allows %d", len(e.path), maxPath)
+	if err := checkPath(e.path); err != nil {
+		return err
+	}
+	if len(t.layer.entries) == maxPaths {
+		return errTooManyPaths
 	}
 	t.layer.entries = append(t.layer.entries, e)
 	inside := root != outside || t.wanted[e.path]
@@ -147,6 +153,10 @@ func (t *tarReader) entry(h *tar.Header) error {
 	case dir:
 		return t.content(e, strings.NewReader(""), 0)
 	default:
+		if t.size += h.Size; t.size > maxContent {
+			return errors.Errorf("with it the layer has more than %d MB below /opt and /var/task; Lambda takes %d MB in all",
+				maxContent>>20, types.MaxUnzippedSize>>20)
+		}
 		return t.content(e, t.tar, h.Size)
 	}
 }
@@ -194,6 +204,16 @@ func (t *tarReader) content(e *entry, r io.Reader, size int64) error {
 		t.batch.segments = append(t.batch.segments, s)
 	}
 	return nil
+}
+
+// quote makes a name fit for a message, however long it is and whatever
+// characters it has.
+func quote(name string) string {
+	const most = 200
+	if len(name) > most {
+		return fmt.Sprintf("%q…", name[:most])
+	}
+	return strconv.Quote(name)
 }
 
 // submit passes the batch on; there is always room, as there are no more

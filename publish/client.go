@@ -107,7 +107,10 @@ func explain(err error) error {
 	switch api.ErrorCode() {
 	case "ExpiredToken", "ExpiredTokenException", "RequestExpired":
 		return &credentialsError{"the AWS credentials have expired: renew them, for example with `aws sso login` (" + api.ErrorMessage() + ")", err}
-	case "UnrecognizedClientException", "InvalidClientTokenId", "InvalidSignatureException", "SignatureDoesNotMatch", "MissingAuthenticationTokenException", "InvalidAccessKeyId":
+	case "InvalidSignatureException", "SignatureDoesNotMatch":
+		// AWS's message repeats the request's headers, a session token too.
+		return errors.Errorf("AWS does not accept the credentials: the secret access key is not that of the access key ID (%s)", api.ErrorCode())
+	case "UnrecognizedClientException", "InvalidClientTokenId", "MissingAuthenticationTokenException", "InvalidAccessKeyId":
 		return &credentialsError{"AWS does not accept the credentials: " + api.ErrorMessage(), err}
 	}
 	return &apiError{api, err}

@@ -1,0 +1,48 @@
+package extract
+
+import (
+	"strings"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/types"
+	"github.com/pkg/errors"
+)
+
+// Bounds on what an image can make the program do. No image that a container
+// runs, or that Lambda takes, comes near them.
+const (
+	// maxPath is the longest path in bytes that Linux opens (PATH_MAX, less
+	// its closing NUL).
+	maxPath = 4095
+	// maxDepth is the number of components of a path.
+	maxDepth = 256
+	// maxPaths is the number of paths below the roots, and directories above
+	// them, in all layers together. Each takes some 500 bytes of memory.
+	maxPaths = 3_000_000
+	// maxContent is how much a layer may have below the roots, in bytes. It is
+	// more than Lambda takes, as layers above may delete some of it, and
+	// people want to see in a dry run what is too large.
+	maxContent = 4 * types.MaxUnzippedSize
+	// maxDocument bounds manifests, indexes and configs, in bytes: registries
+	// take manifests of 4 MiB at most.
+	maxDocument = 8 << 20
+	// maxDocuments bounds all of them in an engine's export, in bytes.
+	maxDocuments = 64 << 20
+	// maxWindow bounds the memory that a zstd stream may ask for, in bytes. It
+	// is what `zstd --long` uses by default.
+	maxWindow = 128 << 20
+	// maxHops is how many hard links may lead from one to the next.
+	maxHops = 255
+)
+
+var errTooManyPaths = errors.Errorf("the image has more than %d paths below /opt and /var/task", maxPaths)
+
+// checkPath refuses a path that no container has.
+func checkPath(p string) error {
+	if len(p) > maxPath {
+		return errors.Errorf("the path has %d bytes; Linux allows %d", len(p), maxPath)
+	}
+	if n := strings.Count(p, "/"); n >= maxDepth {
+		return errors.Errorf("the path is %d directories deep; %d are supported", n, maxDepth)
+	}
+	return nil
+}
