@@ -29,6 +29,15 @@ lint:
 bench: build
 	go run ./bench
 
+# Static binaries for all platforms, and their SHA-256 sums.
+.PHONY: release
+release:
+	rm -rf bin/release
+	for os in linux darwin windows; do for arch in amd64 arm64; do \
+		GOOS=$$os GOARCH=$$arch $(BUILD) -o bin/release/img2lambda_$${os}_$$arch$$(test $$os = windows && echo .exe) . || exit 1; \
+	done; done
+	cd bin/release && { command -v sha256sum >/dev/null && sha256sum * || shasum -a 256 *; } >SHA256SUMS
+
 .PHONY: clean
 clean:
 	rm -rf bin output

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/extract"
 	"github.com/opencontainers/go-digest"
@@ -17,6 +18,7 @@ type progress struct {
 	stderr io.Writer
 	w      io.Writer     // for lines, which may go above bars
 	bars   *mpb.Progress // nil: lines
+	opened func()        // ends what open shows
 }
 
 func newProgress(w io.Writer, quiet bool) *progress {
@@ -37,8 +39,20 @@ func (p *progress) log(message string) {
 
 func (p *progress) warn(message string) { p.log("warning: " + message) }
 
+// open shows on a terminal that the image is being looked for, until its first
+// layer comes: an engine may take its time to get everything together.
+func (p *progress) open(image string) {
+	p.opened = func() {}
+	if p.bars != nil {
+		bar := p.bars.New(0, mpb.SpinnerStyle().PositionLeft(), mpb.BarPriority(-1), mpb.BarWidth(1),
+			mpb.AppendDecorators(decor.Name("opening "+image)))
+		p.opened = sync.OnceFunc(func() { bar.Abort(true) })
+	}
+}
+
 // wait ends the bars.
 func (p *progress) wait() {
+	p.opened()
 	if p.bars != nil {
 		p.bars.Wait()
 		p.bars, p.w = nil, p.stderr
@@ -47,6 +61,7 @@ func (p *progress) wait() {
 
 // Start is part of extract.Progress.
 func (p *progress) Start(name string, size int64) extract.Task {
+	p.opened()
 	t := &task{progress: p, size: size}
 	if p.bars != nil {
 		t.bar = p.bars.AddBar(max(size, 0), mpb.BarRemoveOnComplete(),

@@ -29,6 +29,7 @@ func run(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 			progress.warn(fmt.Sprintf("--compatible-runtime %q: this version of img2lambda does not know it; Lambda will say if it does not either", r))
 		}
 	}
+	progress.open(o.reference.String())
 	image, err := extract.Convert(ctx, o.reference, extract.Options{
 		Dir:              out.staging,
 		Platform:         o.parsedPlatform,

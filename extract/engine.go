@@ -3,9 +3,12 @@ package extract
 import (
 	"archive/tar"
 	"bufio"
+	"cmp"
 	"context"
 	"io"
+	"os"
 	"path"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -28,7 +31,11 @@ func openEngine(ctx context.Context, name string, p Platform) (_ source, err err
 	if named, err := reference.ParseNormalizedNamed(name); err == nil && !imageID.MatchString(name) {
 		name = reference.FamiliarString(reference.TagNameOnly(named))
 	}
-	api, err := client.New(client.FromEnv)
+	options := []client.Opt{client.WithHostFromEnv(), client.WithAPIVersionFromEnv()}
+	if os.Getenv("DOCKER_TLS_VERIFY") != "" {
+		options = append(options, client.WithTLSClientConfig(certificates()))
+	}
+	api, err := client.New(options...)
 	if err != nil {
 		return nil, errors.Wrap(err, "DOCKER_HOST")
 	}
@@ -43,9 +50,11 @@ func openEngine(ctx context.Context, name string, p Platform) (_ source, err err
 	case err == nil:
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
+	case cerrdefs.IsNotFound(err) && imageID.MatchString(name):
+		return nil, errors.Errorf("the Docker engine has no image %s: `docker image ls` lists those it has", name)
 	case cerrdefs.IsNotFound(err):
 		return nil, errors.Errorf("the Docker engine has no image %s: `docker pull %s` gets it, or read it from its registry with -i docker://%s", name, name, name)
-	case client.IsErrConnectionFailed(err):
+	case errors.Is(err, os.ErrNotExist), strings.HasPrefix(err.Error(), "Cannot connect to the Docker daemon"):
 		return nil, errors.Errorf("no Docker engine answers at %s: start it, or set DOCKER_HOST; an archive (docker-archive:, oci-archive:) or a registry (docker://) needs none", api.DaemonHost())
 	default:
 		return nil, errors.Wrapf(err, "Docker engine at %s", api.DaemonHost())
@@ -59,6 +68,21 @@ func openEngine(ctx context.Context, name string, p Platform) (_ source, err err
 		}
 	}
 	return e, nil
+}
+
+// certificates returns where the docker CLI looks for them: in DOCKER_CERT_PATH
+// or beside its configuration. Only the authority's has to be there.
+func certificates() (ca, cert, key string) {
+	home, _ := os.UserHomeDir() // without one, nothing is found
+	dir := cmp.Or(os.Getenv("DOCKER_CERT_PATH"), os.Getenv("DOCKER_CONFIG"), filepath.Join(home, ".docker"))
+	optional := func(name string) string {
+		name = filepath.Join(dir, name)
+		if _, err := os.Stat(name); err != nil {
+			return ""
+		}
+		return name
+	}
+	return filepath.Join(dir, "ca.pem"), optional("cert.pem"), optional("key.pem")
 }
 
 func (e *engine) close() error { return e.api.Close() }

@@ -16,8 +16,8 @@ type usage struct {
 }
 
 // largest returns the three files or directories that take most, none of them
-// within another. A directory stands for itself if no single thing in it makes
-// up more than half of it.
+// within another. A directory below a root stands for itself if no single thing
+// in it makes up more than half of it.
 func largest(entries []*entry) (top []types.Usage) {
 	root := new(usage)
 	for _, e := range entries {
@@ -49,15 +49,17 @@ func largest(entries []*entry) (top []types.Usage) {
 	}
 	var open func(u *usage)
 	open = func(u *usage) {
+		divide := below(layerRoot+"/", u.path) || below(functionRoot+"/", u.path)
 		for _, c := range u.children {
-			if 2*c.size > u.size {
-				for _, c := range u.children {
-					open(c)
-				}
-				return
-			}
+			divide = divide || 2*c.size > u.size
 		}
-		top = append(top, types.Usage{Path: "/" + u.path, Size: u.size})
+		if !divide {
+			top = append(top, types.Usage{Path: "/" + u.path, Size: u.size})
+			return
+		}
+		for _, c := range u.children {
+			open(c)
+		}
 	}
 	for _, c := range root.children {
 		open(c)

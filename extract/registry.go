@@ -3,7 +3,10 @@ package extract
 import (
 	"context"
 	"io"
+	"strings"
 
+	"github.com/docker/distribution/registry/api/errcode"
+	v2 "github.com/docker/distribution/registry/api/v2"
 	"github.com/opencontainers/go-digest"
 	"github.com/pkg/errors"
 	"go.podman.io/image/v5/docker"
@@ -27,13 +30,31 @@ func openRegistry(ctx context.Context, rest string, o Options) (source, error) {
 	o.Platform.set(sys)
 	src, err := ref.NewImageSource(ctx, sys)
 	if err != nil {
-		return nil, err
+		return nil, otherTags(ctx, sys, ref, err)
 	}
 	r := &repository{ImageSource: src}
 	if d, ok := ref.DockerReference().(reference.Digested); ok {
 		r.pinned = d.Digest()
 	}
 	return &manifestSource{store: r, platform: o.Platform}, nil
+}
+
+// otherTags adds to the error about a tag that is not there those that are.
+func otherTags(ctx context.Context, sys *podman.SystemContext, ref podman.ImageReference, err error) error {
+	named, tagged := ref.DockerReference().(reference.NamedTagged)
+	var code errcode.Error
+	if !tagged || !errors.As(err, &code) || code.Code != v2.ErrorCodeManifestUnknown {
+		return err
+	}
+	tags, listErr := docker.GetRepositoryTags(ctx, sys, ref)
+	if listErr != nil || len(tags) == 0 {
+		return err
+	}
+	const most = 20
+	if len(tags) > most {
+		tags = append(tags[:most], "…")
+	}
+	return errors.Errorf("%s has no tag %s; there is %s", named.Name(), named.Tag(), strings.Join(tags, ", "))
 }
 
 func (r *repository) manifest(ctx context.Context, d digest.Digest) ([]byte, string, error) {

@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -17,7 +18,7 @@ import (
 // defaultRegion is for those who have chosen none anywhere.
 const defaultRegion = "us-east-1"
 
-// maxAttempts is for accounts in which others publish as well: Lambda allows
+// maxAttempts is, unless the user chooses, for accounts in which others publish as well: Lambda allows
 // 15 requests of its control plane a second in all (quotas page, "API
 // requests"). With the SDK's backoff of up to 20 s the last one comes after
 // more than a minute.
@@ -36,14 +37,6 @@ func New(ctx context.Context, o Options) (*Publisher, error) {
 	set := []func(*config.LoadOptions) error{
 		config.WithAppID("img2lambda"),
 		config.WithLogger(logging.Nop{}), // errors say all that people need
-		config.WithRetryer(func() aws.Retryer {
-			return retry.NewStandard(func(r *retry.StandardOptions) {
-				r.MaxAttempts = maxAttempts
-				// Layers are few: no need for what keeps thousands of calls
-				// from being tried again together.
-				r.RateLimiter = ratelimit.None
-			})
-		}),
 	}
 	if o.Region != "" {
 		set = append(set, config.WithRegion(o.Region))
@@ -57,6 +50,15 @@ func New(ctx context.Context, o Options) (*Publisher, error) {
 		return nil, errors.Errorf("there is no AWS profile %q in the shared config and credentials files: `aws configure list-profiles` lists those there are", noProfile.Profile)
 	} else if err != nil {
 		return nil, errors.Wrap(err, "AWS configuration")
+	}
+	attempts := cmp.Or(cfg.RetryMaxAttempts, maxAttempts) // AWS_MAX_ATTEMPTS, max_attempts
+	cfg.Retryer = func() aws.Retryer {
+		return retry.NewStandard(func(r *retry.StandardOptions) {
+			r.MaxAttempts = attempts
+			// Layers are few: no need for what keeps thousands of calls from
+			// being tried again together.
+			r.RateLimiter = ratelimit.None
+		})
 	}
 	if cfg.Region == "" {
 		cfg.Region = defaultRegion
