@@ -45,7 +45,11 @@ func openEngine(ctx context.Context, name string, p Platform) (_ source, err err
 		}
 	}()
 	e := &engine{api: api, name: name, platform: p}
-	info, err := api.ImageInspect(ctx, name)
+	var info client.ImageInspectResult
+	err = shortly(ctx, func(ctx context.Context) (err error) {
+		info, err = api.ImageInspect(ctx, name)
+		return err
+	})
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:
@@ -178,6 +182,9 @@ func (x *export) file(ctx context.Context, name string, size int64, r io.Reader,
 	case err != nil:
 		return err
 	case layer:
+		if len(x.layers) == maxLayers {
+			return errors.Errorf("it has more than %d layers", maxLayers)
+		}
 		l, err := repack(ctx, "layer "+strings.TrimSuffix(name, "/layer.tar"), size, buffered)
 		if ctx.Err() != nil {
 			return ctx.Err()

@@ -22,6 +22,8 @@ const (
 	// more than Lambda takes, as layers above may delete some of it, and
 	// people want to see in a dry run what is too large.
 	maxContent = 4 * types.MaxUnzippedSize
+	// maxLayers is the number of layers; the Docker engine allows 127.
+	maxLayers = 1000
 	// maxDocument bounds manifests, indexes and configs, in bytes: registries
 	// take manifests of 4 MiB at most.
 	maxDocument = 8 << 20

@@ -146,6 +146,9 @@ func checkCount(config ispec.Image, layers int) error {
 	if n := len(config.RootFS.DiffIDs); n != layers {
 		return errors.Errorf("the image's manifest has %d layers and its config %d: the image is damaged", layers, n)
 	}
+	if layers > maxLayers {
+		return errors.Errorf("the image has %d layers; %d are supported", layers, maxLayers)
+	}
 	return nil
 }
 

@@ -28,7 +28,11 @@ func openRegistry(ctx context.Context, rest string, o Options) (source, error) {
 	}
 	sys := &podman.SystemContext{DockerInsecureSkipTLSVerify: podman.NewOptionalBool(o.InsecureRegistry)}
 	o.Platform.set(sys)
-	src, err := ref.NewImageSource(ctx, sys)
+	var src podman.ImageSource
+	err = shortly(ctx, func(ctx context.Context) (err error) {
+		src, err = ref.NewImageSource(ctx, sys)
+		return err
+	})
 	if err != nil {
 		return nil, otherTags(ctx, sys, ref, err)
 	}
@@ -46,8 +50,11 @@ func otherTags(ctx context.Context, sys *podman.SystemContext, ref podman.ImageR
 	if !tagged || !errors.As(err, &code) || code.Code != v2.ErrorCodeManifestUnknown {
 		return err
 	}
-	tags, listErr := docker.GetRepositoryTags(ctx, sys, ref)
-	if listErr != nil || len(tags) == 0 {
+	var tags []string
+	if shortly(ctx, func(ctx context.Context) (err error) {
+		tags, err = docker.GetRepositoryTags(ctx, sys, ref)
+		return err
+	}) != nil || len(tags) == 0 {
 		return err
 	}
 	const most = 20
@@ -57,16 +64,18 @@ func otherTags(ctx context.Context, sys *podman.SystemContext, ref podman.ImageR
 	return errors.Errorf("%s has no tag %s; there is %s", named.Name(), named.Tag(), strings.Join(tags, ", "))
 }
 
-func (r *repository) manifest(ctx context.Context, d digest.Digest) ([]byte, string, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, errStalled)
-	defer cancel()
-	if d != "" {
-		return r.GetManifest(ctx, &d)
-	}
-	b, mediaType, err := r.GetManifest(ctx, nil)
-	if err == nil && r.pinned != "" && r.pinned.Algorithm().FromBytes(b) != r.pinned {
-		err = errors.Errorf("the registry's manifest is not %s", r.pinned)
-	}
+func (r *repository) manifest(ctx context.Context, d digest.Digest) (b []byte, mediaType string, err error) {
+	err = shortly(ctx, func(ctx context.Context) error {
+		if d != "" {
+			b, mediaType, err = r.GetManifest(ctx, &d)
+			return err
+		}
+		b, mediaType, err = r.GetManifest(ctx, nil)
+		if err == nil && r.pinned != "" && r.pinned.Algorithm().FromBytes(b) != r.pinned {
+			err = errors.Errorf("the registry's manifest is not %s", r.pinned)
+		}
+		return err
+	})
 	return b, mediaType, err
 }
 

@@ -8,10 +8,22 @@ import (
 	"github.com/pkg/errors"
 )
 
-// patience is how long a server may send nothing in the middle of an answer.
+// patience is how long a server may take for a short answer, or send nothing in
+// the middle of a long one.
 var patience = 2 * time.Minute
 
 var errStalled = errors.New("the server has sent nothing for two minutes")
+
+// shortly makes a request whose answer is short.
+func shortly(ctx context.Context, request func(context.Context) error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, errStalled)
+	defer cancel()
+	err := request(ctx)
+	if err != nil && context.Cause(ctx) == errStalled {
+		return errStalled
+	}
+	return err
+}
 
 // patient reads from a server, and gives up on one that stalls.
 type patient struct {

@@ -3,10 +3,13 @@ package publish
 import (
 	"cmp"
 	"context"
+	"net/http"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -24,6 +27,10 @@ const defaultRegion = "us-east-1"
 // more than a minute.
 const maxAttempts = 10
 
+// patience is how long AWS may take to answer once it has a request. Then it is
+// tried again.
+const patience = 2 * time.Minute
+
 // Publisher publishes to one region of one account.
 type Publisher struct {
 	options Options
@@ -36,7 +43,11 @@ type Publisher struct {
 func New(ctx context.Context, o Options) (*Publisher, error) {
 	set := []func(*config.LoadOptions) error{
 		config.WithAppID("img2lambda"),
+		config.WithDefaultRegion(defaultRegion),
 		config.WithLogger(logging.Nop{}), // errors say all that people need
+		config.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
+			t.ResponseHeaderTimeout = patience
+		})),
 	}
 	if o.Region != "" {
 		set = append(set, config.WithRegion(o.Region))
@@ -60,9 +71,6 @@ func New(ctx context.Context, o Options) (*Publisher, error) {
 			r.RateLimiter = ratelimit.None
 		})
 	}
-	if cfg.Region == "" {
-		cfg.Region = defaultRegion
-	}
 	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -85,6 +93,10 @@ func (p *Publisher) Region() string { return p.lambda.Options().Region }
 
 // noCredentials says in one line what a chain of providers says in ten.
 func noCredentials(err error) error {
+	var api smithy.APIError
+	if errors.As(err, &api) { // there were some, and STS or SSO has refused them
+		return errors.WithMessage(explain(err), "AWS credentials")
+	}
 	const ways = "set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, run `aws configure` or `aws sso login`, or use --dry-run"
 	return errors.WithStack(&credentialsError{"no AWS credentials: " + ways, err})
 }
