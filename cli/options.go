@@ -136,6 +136,7 @@ func (o *options) check() (err error) {
 
 // publishFlags are the flags of the fields of publish.Options.
 var publishFlags = map[string]string{
+	"Region":      "--region (-r)",
 	"Namespace":   "--layer-namespace (-n)",
 	"Description": "--description",
 	"LicenseInfo": "--license-info (-l)",

@@ -88,7 +88,7 @@ func publishLayers(ctx context.Context, p *publish.Publisher, progress *progress
 			}
 		}
 		if len(there) > 0 {
-			return fmt.Errorf("%w; a rerun will find what Lambda has already: %s", err, strings.Join(there, ", "))
+			return errors.Errorf("%s; a rerun will find what Lambda has already: %s", strings.TrimSuffix(err.Error(), "."), strings.Join(there, ", "))
 		}
 		return err
 	}

@@ -3,7 +3,10 @@ package publish
 import (
 	"cmp"
 	"context"
+	"fmt"
+	"net"
 	"net/http"
+	"syscall"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -69,6 +72,7 @@ func New(ctx context.Context, o Options) (*Publisher, error) {
 			// Layers are few: no need for what keeps thousands of calls from
 			// being tried again together.
 			r.RateLimiter = ratelimit.None
+			r.Retryables = append([]retry.IsErrorRetryable{retry.IsErrorRetryableFunc(unreachable)}, r.Retryables...)
 		})
 	}
 	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
@@ -88,44 +92,69 @@ func New(ctx context.Context, o Options) (*Publisher, error) {
 	}, nil
 }
 
+// unreachable says not to try again where nobody answers, or the name is wrong.
+func unreachable(err error) aws.Ternary {
+	var dns *net.DNSError
+	if errors.Is(err, syscall.ECONNREFUSED) || errors.As(err, &dns) && dns.IsNotFound {
+		return aws.FalseTernary
+	}
+	return aws.UnknownTernary
+}
+
 // Region is where the layers go.
 func (p *Publisher) Region() string { return p.lambda.Options().Region }
 
 // noCredentials says in one line what a chain of providers says in ten.
 func noCredentials(err error) error {
-	var api smithy.APIError
-	if errors.As(err, &api) { // there were some, and STS or SSO has refused them
-		return errors.WithMessage(explain(err), "AWS credentials")
+	var operation *smithy.OperationError
+	if errors.As(err, &operation) && operation.Service() != "ec2imds" { // there is a profile for STS or SSO
+		return errors.WithMessagef(explain(err), "AWS credentials, from %s", operation.Service())
 	}
 	const ways = "set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, run `aws configure` or `aws sso login`, or use --dry-run"
-	return errors.WithStack(&credentialsError{"no AWS credentials: " + ways, err})
+	return errors.WithStack(&explainedError{"no AWS credentials: " + ways, err})
 }
 
-// credentialsError is an error for people; its cause is for --debug.
-type credentialsError struct {
+// explainedError is an error for people; its cause is for --debug.
+type explainedError struct {
 	message string
 	cause   error
 }
 
-func (e *credentialsError) Error() string { return e.message }
-func (e *credentialsError) Unwrap() error { return e.cause }
+func (e *explainedError) Error() string { return e.message }
+func (e *explainedError) Unwrap() error { return e.cause }
 
 // explain makes of an AWS error what people need: its code and message, and
 // what to do about the common ones.
 func explain(err error) error {
 	var api smithy.APIError
 	var done *apiError
-	if !errors.As(err, &api) || errors.As(err, &done) {
+	var operation *smithy.OperationError
+	switch {
+	case errors.As(err, &done):
+		return err
+	case errors.As(err, &api):
+	case errors.As(err, &operation): // no answer of AWS's
+		// What is at the bottom says it, or a dialling error just above.
+		cause := error(operation)
+		for {
+			next := errors.Unwrap(cause)
+			if _, dialled := cause.(*net.OpError); dialled || next == nil {
+				break
+			}
+			cause = next
+		}
+		return &explainedError{fmt.Sprintf("%s %s failed: %s", operation.Service(), operation.Operation(), cause), err}
+	default:
 		return err
 	}
 	switch api.ErrorCode() {
 	case "ExpiredToken", "ExpiredTokenException", "RequestExpired":
-		return &credentialsError{"the AWS credentials have expired: renew them, for example with `aws sso login` (" + api.ErrorMessage() + ")", err}
+		return &explainedError{"the AWS credentials have expired: renew them, for example with `aws sso login` (" + api.ErrorMessage() + ")", err}
 	case "InvalidSignatureException", "SignatureDoesNotMatch":
 		// AWS's message repeats the request's headers, a session token too.
-		return errors.Errorf("AWS does not accept the credentials: the secret access key is not that of the access key ID (%s)", api.ErrorCode())
+		return errors.Errorf("AWS does not accept the credentials: the secret access key does not belong to the access key ID, or this machine's clock is wrong (%s)", api.ErrorCode())
 	case "UnrecognizedClientException", "InvalidClientTokenId", "MissingAuthenticationTokenException", "InvalidAccessKeyId":
-		return &credentialsError{"AWS does not accept the credentials: " + api.ErrorMessage(), err}
+		return &explainedError{"AWS does not accept the credentials: " + api.ErrorMessage(), err}
 	}
 	return &apiError{api, err}
 }

@@ -33,6 +33,9 @@ type Options struct {
 // full ARNs aside).
 var layerName = regexp.MustCompile(`^[a-zA-Z0-9_-]+$`)
 
+// region is what can be part of a host name.
+var region = regexp.MustCompile(`^[a-z0-9-]+$`)
+
 // OptionError says what Lambda would not accept.
 type OptionError struct {
 	Option  string // the field of Options
@@ -48,6 +51,8 @@ func (o *Options) Check() error {
 	switch {
 	case !layerName.MatchString(o.Namespace):
 		return &OptionError{"Namespace", "Lambda allows letters, digits, - and _ in a layer's name"}
+	case o.Region != "" && !region.MatchString(o.Region):
+		return problem("Region", "%q is no name of a region, such as eu-west-1", o.Region)
 	case len(longest) > layer.MaxLayerName:
 		return problem("Namespace", "it makes layer names of %d characters, Lambda allows %d: shorten it by %d",
 			len(longest), layer.MaxLayerName, len(longest)-layer.MaxLayerName)
