@@ -25,7 +25,7 @@ import (
 )
 
 var (
-	images = flag.Int("images", 3000, "number of random images to convert")
+	images = flag.Int("images", 2000, "number of random images to convert")
 	seed   = flag.Uint64("seed", uint64(time.Now().UnixNano()), "seed of the first random image")
 )
 
