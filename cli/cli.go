@@ -43,6 +43,10 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	defer cancel(nil)
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // as by nohup
+		signal.Notify(signals, syscall.SIGHUP)
+	}
+	signal.Ignore(syscall.SIGPIPE) // the write fails, and all is cleaned up
 	go func() {
 		s := <-signals
 		signal.Stop(signals)
@@ -89,7 +93,9 @@ func command(o *options, stdout, stderr io.Writer) *cli.Command {
 			if name, unknown := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); unknown {
 				err = errors.Errorf("there is no flag --%s", strings.TrimPrefix(name, "-"))
 			}
-			return usageError{err}
+			// The reason that the strconv package has is not for users.
+			message, _, _ := strings.Cut(err.Error(), ": strconv.")
+			return usageError{errors.New(message)}
 		},
 		ExitErrHandler: func(context.Context, *cli.Command, error) {},
 		Action: func(ctx context.Context, c *cli.Command) error {

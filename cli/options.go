@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"strings"
 	"unicode/utf8"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/extract"
@@ -109,6 +110,11 @@ func (o *options) check() (err error) {
 	switch o.imageType {
 	case "docker":
 	case "oci":
+		for _, transport := range []string{"docker://", "docker-daemon:", "docker-archive:", "oci:", "oci-archive:"} {
+			if strings.HasPrefix(name, transport) {
+				return errors.Errorf("--image-type (-t) oci is for a path alone: leave it out with %s", transport)
+			}
+		}
 		name = "oci-archive:" + name
 	default:
 		return errors.Errorf("--image-type (-t) is docker or oci, not %q", o.imageType)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"io/fs"
 	"os"
@@ -28,8 +29,11 @@ type output struct {
 
 func openOutput(dir string) (_ *output, err error) {
 	o := &output{dir: dir}
-	for d := filepath.Clean(dir); ; d = filepath.Dir(d) {
+	for d := filepath.Clean(dir); d != filepath.Dir(d); d = filepath.Dir(d) {
 		info, err := os.Stat(d)
+		if _, dangling := os.Readlink(d); err != nil && dangling == nil {
+			return nil, errors.Errorf("output directory %s: %s is a link to nothing", dir, d)
+		}
 		if err == nil && !info.IsDir() {
 			return nil, errors.Errorf("output directory %s: %s is a file", dir, d)
 		}
@@ -39,6 +43,7 @@ func openOutput(dir string) (_ *output, err error) {
 		o.created = append(o.created, d)
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
+		o.removeCreated()
 		return nil, errors.Wrapf(plain(err), "output directory %s cannot be made", dir)
 	}
 	if o.staging, err = os.MkdirTemp(dir, ".img2lambda-"); err != nil {
@@ -59,7 +64,7 @@ func plain(err error) error {
 
 // commit adds report.json to the results, and moves those that are to be left
 // to the output directory. What else is there of an earlier run is taken away.
-func (o *output) commit(image *types.Image, leave *regexp.Regexp) error {
+func (o *output) commit(ctx context.Context, image *types.Image, leave *regexp.Regexp) error {
 	report, err := json.MarshalIndent(image, "", "  ")
 	if err != nil {
 		return err
@@ -71,11 +76,17 @@ func (o *output) commit(image *types.Image, leave *regexp.Regexp) error {
 	if err != nil {
 		return err
 	}
-	unlock, err := lock(o.dir)
+	unlock, err := lock(ctx, o.dir)
 	if err != nil {
 		return errors.Wrapf(err, "output directory %s", o.dir)
 	}
 	defer unlock()
+	for _, r := range results { // all of them, or none
+		name := filepath.Join(o.dir, r.Name())
+		if info, err := os.Lstat(name); err == nil && info.IsDir() && leave.MatchString(r.Name()) {
+			return errors.Errorf("%s is a directory, where a result has to go: move it away", name)
+		}
+	}
 	made := make(map[string]bool)
 	for _, r := range results {
 		if !leave.MatchString(r.Name()) {
@@ -91,7 +102,7 @@ func (o *output) commit(image *types.Image, leave *regexp.Regexp) error {
 		return err
 	}
 	for _, f := range there {
-		if (leave.MatchString(f.Name()) || zips.MatchString(f.Name())) && !made[f.Name()] {
+		if (leave.MatchString(f.Name()) || zips.MatchString(f.Name())) && !made[f.Name()] && !f.IsDir() {
 			if err := os.Remove(filepath.Join(o.dir, f.Name())); err != nil {
 				return err
 			}

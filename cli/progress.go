@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -16,8 +17,9 @@ import (
 // progress tells people what is going on: bars on a terminal, lines elsewhere.
 type progress struct {
 	stderr io.Writer
-	w      io.Writer     // for lines, which may go above bars
+	w      io.Writer     // for lines
 	bars   *mpb.Progress // nil: lines
+	held   bytes.Buffer  // lines for after the bars, which would hide late ones
 	opened func()        // ends what open shows
 }
 
@@ -25,7 +27,7 @@ func newProgress(w io.Writer, quiet bool) *progress {
 	p := &progress{stderr: w, w: w}
 	if f, ok := w.(*os.File); ok && !quiet && term.IsTerminal(int(f.Fd())) {
 		p.bars = mpb.New(mpb.WithOutput(f), mpb.WithWidth(64))
-		p.w = p.bars
+		p.w = &p.held
 	}
 	if quiet {
 		p.w = io.Discard
@@ -56,6 +58,7 @@ func (p *progress) wait() {
 	if p.bars != nil {
 		p.bars.Wait()
 		p.bars, p.w = nil, p.stderr
+		p.held.WriteTo(p.w)
 	}
 }
 

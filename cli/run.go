@@ -49,7 +49,7 @@ func run(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 		progress.warn(w)
 	}
 	if o.dryRun {
-		if err := out.commit(image, zips); err != nil {
+		if err := out.commit(ctx, image, zips); err != nil {
 			return err
 		}
 		return printReport(stdout, o, image, nil)
@@ -78,7 +78,7 @@ func publishLayers(ctx context.Context, p *publish.Publisher, progress *progress
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case err != nil:
-		if problem := out.commit(image, zips); problem != nil {
+		if problem := out.commit(ctx, image, zips); problem != nil {
 			return errors.WithMessagef(err, "%s, and before that", problem)
 		}
 		var there []string
@@ -100,5 +100,5 @@ func publishLayers(ctx context.Context, p *publish.Publisher, progress *progress
 	if err := publish.WriteARNs(out.staging, image.Layers); err != nil {
 		return err
 	}
-	return out.commit(image, arns)
+	return out.commit(ctx, image, arns)
 }

@@ -1,17 +1,19 @@
 package extract
 
 import (
+	"context"
 	"path"
 	"path/filepath"
 	"slices"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/types"
 	"github.com/opencontainers/go-digest"
+	"github.com/pkg/errors"
 )
 
 // visible returns for each layer which of its entries belong into its Lambda
 // layer, so that unzipping all of them in order gives the image's tree.
-func visible(layers []*repacked) ([][]*entry, error) {
+func visible(ctx context.Context, layers []*repacked) ([][]*entry, error) {
 	kept := make([][]*entry, len(layers))
 	above := newOverlay()
 	seen := make(map[digest.Digest]bool)
@@ -49,18 +51,11 @@ func visible(layers []*repacked) ([][]*entry, error) {
 		if own.full() || above.full() {
 			return nil, errTooManyPaths
 		}
-	}
-	return kept, nil
-}
-
-// only returns the entries below root.
-func only(entries []*entry, root string) (in []*entry) {
-	for _, e := range entries {
-		if below(e.path, root) {
-			in = append(in, e)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
 		}
 	}
-	return in
+	return kept, nil
 }
 
 // addParents puts a directory's entry also into later zips that add something
@@ -151,7 +146,11 @@ func mergeDown(groups []group, most int) []group {
 
 // assemble makes the zip name in dir with the entries. If that is just what
 // the first step made, it is that zip.
-func (p *repacker) assemble(dir, name string, entries []*entry) (types.Archive, error) {
+func (p *repacker) assemble(ctx context.Context, dir, name string, entries []*entry) (types.Archive, error) {
+	if newGroup(entries).size > maxContent { // hard links may make much of little
+		return types.Archive{}, errors.Errorf("%s would have %s", name, errTooMuch)
+	}
+	entries = parentsFirst(entries)
 	z := entries[0].zip
 	if !z.holdsExactly(entries) {
 		var err error
@@ -159,6 +158,9 @@ func (p *repacker) assemble(dir, name string, entries []*entry) (types.Archive, 
 			return types.Archive{}, err
 		}
 		for _, e := range entries {
+			if ctx.Err() != nil {
+				return types.Archive{}, ctx.Err()
+			}
 			if err := z.copyEntry(*e.header, e.zip, e.place); err != nil {
 				return types.Archive{}, err
 			}
@@ -170,6 +172,39 @@ func (p *repacker) assemble(dir, name string, entries []*entry) (types.Archive, 
 	archive := z.archive
 	archive.File = name
 	return archive, z.rename(filepath.Join(dir, name))
+}
+
+// parentsFirst puts each directory before what it holds, as most tars do: unzip
+// sets the mode and time of a directory only if it makes it for its own entry.
+func parentsFirst(entries []*entry) []*entry {
+	dirs := make(map[string]*entry)
+	for _, e := range entries {
+		if e.kind == dir {
+			dirs[e.path] = e
+		}
+	}
+	sorted := make([]*entry, 0, len(entries))
+	done := make(map[string]bool) // also directories without an entry
+	var add func(string)
+	add = func(d string) {
+		if d == "." || done[d] {
+			return
+		}
+		done[d] = true
+		add(path.Dir(d))
+		if e := dirs[d]; e != nil {
+			sorted = append(sorted, e)
+		}
+	}
+	for _, e := range entries {
+		if e.kind == dir {
+			add(e.path)
+			continue
+		}
+		add(path.Dir(e.path))
+		sorted = append(sorted, e)
+	}
+	return sorted
 }
 
 // holdsExactly reports whether z is the zip of the entries already.

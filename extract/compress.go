@@ -107,7 +107,7 @@ func (c *compressor) put(b *batch) {
 
 // deflater compresses batches, one after the other.
 type deflater struct {
-	fast   *flate.Writer
+	small  *flate.Writer
 	stored *flate.Writer // for blocks that do not shrink, within a file that may
 }
 
@@ -133,7 +133,7 @@ func (d *deflater) segment(out *bytes.Buffer, s *segment, in, dict []byte) error
 	before := out.Len()
 	if whole && s.entry.kind != file {
 		s.stored = true
-	} else if err := d.write(&d.fast, level, out, in, dict, s.last); err != nil {
+	} else if err := d.write(&d.small, level, out, in, dict, s.last); err != nil {
 		return err
 	}
 	switch size := out.Len() - before; {

@@ -29,8 +29,8 @@ type dockerImage struct {
 	config ispec.Image
 }
 
-// findDockerImage looks an image up in an archive. tag is a name with its tag,
-// or empty if there has to be just one image.
+// findDockerImage looks an image up in an archive: by one of its names, or its
+// ID. Without a tag in the reference, there has to be just one image.
 func findDockerImage(f files, r Reference, p Platform) (*dockerImage, error) {
 	b, err := readDocument(f, "manifest.json")
 	if err != nil {
@@ -45,10 +45,14 @@ func findDockerImage(f files, r Reference, p Platform) (*dockerImage, error) {
 	found := 0
 	var image *dockerImage
 	for _, m := range manifests {
-		if r.tag != "" && !slices.ContainsFunc(m.RepoTags, func(t string) bool { return sameName(t, r.tag) }) {
-			for _, t := range m.RepoTags {
-				there = append(there, r.transport+":"+r.path+":"+t)
-			}
+		names := m.RepoTags
+		if id := configDigest(m); len(names) == 0 && id != "" {
+			names = []string{id}
+		}
+		for _, t := range names {
+			there = append(there, r.transport+":"+r.path+":"+t)
+		}
+		if r.tag != "" && !slices.ContainsFunc(m.RepoTags, func(t string) bool { return sameName(t, r.tag) }) && configDigest(m) != r.tag {
 			continue
 		}
 		i, err := readDockerConfig(f, m, p)
@@ -58,7 +62,6 @@ func findDockerImage(f files, r Reference, p Platform) (*dockerImage, error) {
 		}
 		image = i
 		found++
-		there = append(there, r.transport+":"+r.path+":"+strings.Join(m.RepoTags, ","))
 	}
 	switch {
 	case found == 1:
@@ -68,6 +71,16 @@ func findDockerImage(f files, r Reference, p Platform) (*dockerImage, error) {
 	default:
 		return nil, choose(r, there)
 	}
+}
+
+// configDigest is the ID that the name of an image's config tells: HEX.json,
+// blobs/sha256/HEX or sha256:HEX; empty if it is another name.
+func configDigest(m dockerManifest) string {
+	name := strings.TrimSuffix(path.Base(m.Config), ".json")
+	if !imageID.MatchString(name) {
+		return ""
+	}
+	return "sha256:" + strings.TrimPrefix(name, "sha256:")
 }
 
 // sameName reports whether two names mean the same image, as far as docker.io/,
@@ -83,16 +96,14 @@ func sameName(a, b string) bool {
 	return full(a) == full(b)
 }
 
-// readDockerConfig reads the config of an image; its file is named by its
-// digest: HEX.json, blobs/sha256/HEX or sha256:HEX.
+// readDockerConfig reads the config of an image.
 func readDockerConfig(f files, m dockerManifest, p Platform) (*dockerImage, error) {
 	b, err := readDocument(f, m.Config)
 	if err != nil {
 		return nil, errors.Wrap(err, "the image's config")
 	}
 	i := &dockerImage{dockerManifest: m, id: digest.FromBytes(b)}
-	name := strings.TrimSuffix(path.Base(m.Config), ".json")
-	if imageID.MatchString(name) && strings.TrimPrefix(name, "sha256:") != i.id.Encoded() {
+	if named := configDigest(m); named != "" && named != i.id.String() {
 		return nil, errors.Errorf("the image's config %s has digest %s: the image is damaged", m.Config, i.id)
 	}
 	if i.config, err = parseConfig(b, p); err != nil {
@@ -107,8 +118,8 @@ type dockerArchive struct {
 	image *dockerImage
 }
 
-func openDockerArchive(r Reference, work string, p Platform) (source, error) {
-	a, err := openArchive(r.path, work)
+func openDockerArchive(ctx context.Context, r Reference, work string, p Platform) (source, error) {
+	a, err := openArchive(ctx, r.path, work)
 	if err != nil {
 		return nil, notThere(err, r.path)
 	}
@@ -125,7 +136,7 @@ func (a *dockerArchive) read(ctx context.Context, repack repackFunc) (*image, er
 	for i, name := range a.image.Layers {
 		key, _, err := a.find(name)
 		if err != nil {
-			return nil, err
+			return nil, errors.Wrapf(err, "layer %s", a.image.config.RootFS.DiffIDs[i])
 		}
 		blobs[i] = layerBlob{
 			key:  key,

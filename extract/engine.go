@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -27,7 +28,18 @@ type engine struct {
 	options  []client.ImageSaveOption
 }
 
-func openEngine(ctx context.Context, name string, p Platform) (_ source, err error) {
+// shortID is the beginning of an image ID, which a name can look like.
+var shortID = regexp.MustCompile(`^[0-9a-f]{4,63}$`)
+
+func isFile(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// openEngine finds the image that the docker CLI would, rest being its name or
+// ID.
+func openEngine(ctx context.Context, rest string, p Platform) (_ source, err error) {
+	name := rest
 	if named, err := reference.ParseNormalizedNamed(name); err == nil && !imageID.MatchString(name) {
 		name = reference.FamiliarString(reference.TagNameOnly(named))
 	}
@@ -44,18 +56,25 @@ func openEngine(ctx context.Context, name string, p Platform) (_ source, err err
 			api.Close()
 		}
 	}()
-	e := &engine{api: api, name: name, platform: p}
 	var info client.ImageInspectResult
-	err = shortly(ctx, func(ctx context.Context) (err error) {
-		info, err = api.ImageInspect(ctx, name)
-		return err
-	})
+	inspect := func(name string, options ...client.ImageInspectOption) error {
+		return shortly(ctx, func(ctx context.Context) (err error) {
+			info, err = api.ImageInspect(ctx, name, options...)
+			return err
+		})
+	}
+	err = inspect(name)
+	if short, _, _ := strings.Cut(name, ":"); cerrdefs.IsNotFound(err) && shortID.MatchString(short) && inspect(short) == nil {
+		name, err = info.ID, nil
+	}
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case cerrdefs.IsNotFound(err) && imageID.MatchString(name):
 		return nil, errors.Errorf("the Docker engine has no image %s: `docker image ls` lists those it has", name)
+	case cerrdefs.IsNotFound(err) && isFile(rest):
+		return nil, errors.Errorf("the Docker engine has no image %s; for the file of that name, say what it is: docker-archive:%s or oci-archive:%s", name, rest, rest)
 	case cerrdefs.IsNotFound(err):
 		return nil, errors.Errorf("the Docker engine has no image %s: `docker pull %s` gets it, or read it from its registry with -i docker://%s", name, name, name)
 	case errors.Is(err, os.ErrNotExist), strings.HasPrefix(err.Error(), "Cannot connect to the Docker daemon"):
@@ -63,11 +82,12 @@ func openEngine(ctx context.Context, name string, p Platform) (_ source, err err
 	default:
 		return nil, errors.Wrapf(err, "Docker engine at %s", api.DaemonHost())
 	}
+	e := &engine{api: api, name: name, platform: p}
 	if there := (Platform{info.Os, info.Architecture, info.Variant}); !p.isZero() && p.check(there) != nil {
 		// An engine with the containerd image store may have several.
 		one := ispec.Platform{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant}
 		e.options = append(e.options, client.ImageSaveWithPlatforms(one))
-		if _, err := api.ImageInspect(ctx, name, client.ImageInspectWithPlatform(&one)); err != nil {
+		if inspect(name, client.ImageInspectWithPlatform(&one)) != nil {
 			return nil, p.check(there)
 		}
 	}
@@ -95,13 +115,14 @@ func (e *engine) close() error { return e.api.Close() }
 // files are is known only when its manifest comes by, which may be last: each
 // that looks like a layer is repacked.
 func (e *engine) read(ctx context.Context, repack repackFunc) (*image, error) {
-	request, answer, done := waitFor(ctx)
-	defer done()
-	export, err := e.api.ImageSave(request, []string{e.name}, e.options...)
+	request := newRequest(ctx)
+	request.timer.Stop() // an engine may put all together before it sends anything
+	saved, err := e.api.ImageSave(request.ctx, []string{e.name}, e.options...)
 	if err != nil {
+		request.end()
 		return nil, errors.Wrapf(err, "Docker engine at %s", e.api.DaemonHost())
 	}
-	body := answer(export)
+	body := &answer{saved, request}
 	defer body.Close()
 	img, err := readExport(ctx, body, e.platform, repack)
 	return img, errors.Wrapf(err, "Docker engine's export of %s", e.name)

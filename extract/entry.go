@@ -91,6 +91,9 @@ func newEntry(h *tar.Header) (*entry, error) {
 		}
 		return e, nil
 	}
+	if e.path == "" { // the image's root is a directory, whatever a tar says
+		return nil, nil
+	}
 	switch h.Typeflag {
 	case tar.TypeDir:
 		e.kind = dir

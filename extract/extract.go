@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"slices"
 	"strconv"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/types"
@@ -96,11 +97,11 @@ func convert(ctx context.Context, name string, src source, work string, o Option
 	if err != nil {
 		return nil, err
 	}
-	want, err := resolve(img.layers, nil)
+	want, err := resolve(ctx, img.layers, nil)
 	if err != nil {
 		return nil, err
 	}
-	kept, err := visible(img.layers)
+	kept, err := visible(ctx, img.layers)
 	if err != nil {
 		return nil, err
 	}
@@ -117,12 +118,15 @@ func convert(ctx context.Context, name string, src source, work string, o Option
 		if img, err = p.read(ctx, src, o.Progress); err != nil {
 			return nil, err
 		}
-		if _, err := resolve(img.layers, want); err != nil {
+		if _, err := resolve(ctx, img.layers, want); err != nil {
 			return nil, err
 		}
-		if kept, err = visible(img.layers); err != nil {
+		if kept, err = visible(ctx, img.layers); err != nil {
 			return nil, err
 		}
+	}
+	if unresolved(kept) != nil {
+		dropCovered(kept)
 	}
 	if e := unresolved(kept); e != nil {
 		return nil, errors.Errorf("%s is a hard link to %s, which is no file in the image", quote("/"+e.path), quote("/"+e.link))
@@ -134,12 +138,13 @@ func convert(ctx context.Context, name string, src source, work string, o Option
 		Platform: platformOf(img.config.Platform).String(),
 		Layers:   []types.Layer{},
 	}
-	return result, p.finish(result, img, kept, o)
+	return result, p.finish(ctx, result, img, kept, o)
 }
 
 // read repacks the layers of an image and checks that they are the ones that
 // its config names.
 func (p *repacker) read(ctx context.Context, src source, progress Progress) (*image, error) {
+	p.paths.Store(0)
 	img, err := src.read(ctx, func(ctx context.Context, name string, size int64, r io.Reader) (*repacked, error) {
 		task := progress.Start(name, size)
 		l, err := p.repack(ctx, &countingReader{r, task})
@@ -159,12 +164,21 @@ func (p *repacker) read(ctx context.Context, src source, progress Progress) (*im
 				i+1, len(img.layers), want, got)
 		}
 	}
+	// What a hard link stands for depends on the layers below, so a layer that
+	// is there twice has entries of its own each time.
+	seen := make(map[*repacked]bool)
+	for i, l := range img.layers {
+		if seen[l] {
+			img.layers[i] = l.clone()
+		}
+		seen[l] = true
+	}
 	return img, nil
 }
 
 // finish is the second step: it makes the zips out of what is kept of each
 // layer.
-func (p *repacker) finish(result *types.Image, img *image, kept [][]*entry, o Options) error {
+func (p *repacker) finish(ctx context.Context, result *types.Image, img *image, kept [][]*entry, o Options) error {
 	layers := make([][]*entry, len(kept))
 	functions := make([][]*entry, len(kept))
 	for i := range kept {
@@ -192,7 +206,7 @@ func (p *repacker) finish(result *types.Image, img *image, kept [][]*entry, o Op
 	}
 	groups = mergeDown(groups, o.MaxLayers)
 	for i, g := range groups {
-		archive, err := p.assemble(o.Dir, "layer-"+strconv.Itoa(i+1)+".zip", g.entries)
+		archive, err := p.assemble(ctx, o.Dir, "layer-"+strconv.Itoa(i+1)+".zip", g.entries)
 		if err != nil {
 			return err
 		}
@@ -200,7 +214,7 @@ func (p *repacker) finish(result *types.Image, img *image, kept [][]*entry, o Op
 	}
 	f := merge(functions...)
 	if len(f) > 0 {
-		archive, err := p.assemble(o.Dir, "function.zip", f)
+		archive, err := p.assemble(ctx, o.Dir, "function.zip", f)
 		if err != nil {
 			return err
 		}
@@ -226,6 +240,20 @@ func unresolved(layers [][]*entry) *entry {
 		}
 	}
 	return nil
+}
+
+// dropCovered leaves out links to nothing over which there is a file in a layer
+// above: nobody will miss them.
+func dropCovered(layers [][]*entry) {
+	above := make(map[string]bool)
+	for i, entries := range slices.Backward(layers) {
+		layers[i] = slices.DeleteFunc(entries, func(e *entry) bool {
+			return e.kind == file && e.zip == nil && above[e.path]
+		})
+		for _, e := range layers[i] {
+			above[e.path] = true
+		}
+	}
 }
 
 // countingReader tells a task of what is read.

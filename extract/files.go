@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bufio"
 	"bytes"
+	"context"
 	"io"
 	"os"
 	"path"
@@ -38,19 +39,16 @@ func readDocument(f files, name string) ([]byte, error) {
 type directory string
 
 func (d directory) open(name string) (io.ReadCloser, int64, error) {
-	f, err := os.Open(filepath.Join(string(d), filepath.FromSlash(cleanPath(name))))
+	name = filepath.Join(string(d), filepath.FromSlash(cleanPath(name)))
+	info, err := os.Stat(name)
 	if err != nil {
 		return nil, 0, err
 	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = errors.Errorf("%s is not a file", f.Name())
+	if !info.Mode().IsRegular() { // opening a fifo would wait for ever
+		return nil, 0, errors.Errorf("%s is not a file", name)
 	}
-	if err != nil {
-		f.Close()
-		return nil, 0, err
-	}
-	return f, info.Size(), nil
+	f, err := os.Open(name)
+	return f, info.Size(), err
 }
 
 func (d directory) close() error { return nil }
@@ -66,8 +64,9 @@ type member struct {
 	link         string // name of the member that has the content, if not itself
 }
 
-// openArchive lists a tar. A compressed one is first written out to dir.
-func openArchive(name, dir string) (_ *archive, err error) {
+// openArchive lists a tar. One that is compressed, or comes through a pipe, is
+// first written out to dir.
+func openArchive(ctx context.Context, name, dir string) (_ *archive, err error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
@@ -82,7 +81,11 @@ func openArchive(name, dir string) (_ *archive, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if c != plain {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if c != plain || !info.Mode().IsRegular() {
 		compressed := f
 		defer compressed.Close()
 		if f, err = os.CreateTemp(dir, "archive-"); err != nil {
@@ -90,7 +93,7 @@ func openArchive(name, dir string) (_ *archive, err error) {
 		}
 		content, err := decompress(r, c)
 		if err == nil {
-			_, err = io.Copy(f, content)
+			err = unpack(ctx, f, content)
 			content.Close()
 		}
 		if err != nil {
@@ -125,6 +128,23 @@ func openArchive(name, dir string) (_ *archive, err error) {
 		}
 		a.members[cleanPath(h.Name)] = m
 	}
+}
+
+// unpack copies a decompressed archive to disk.
+func unpack(ctx context.Context, f *os.File, content io.Reader) error {
+	for size := int64(0); size <= maxArchive; {
+		n, err := io.CopyN(f, content, 1<<20)
+		size += n
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		case ctx.Err() != nil:
+			return ctx.Err()
+		}
+	}
+	return errors.Errorf("it is over %d GB unpacked", maxArchive>>30)
 }
 
 // find returns the name and place of the member that has the content of name.

@@ -1,6 +1,9 @@
 package extract
 
-import "slices"
+import (
+	"context"
+	"slices"
+)
 
 // resolver finds what hard links stand for. A link names its target by path,
 // and the target may be anywhere: before the link in its tar, after it, in a
@@ -19,7 +22,7 @@ type resolver struct {
 // target. A link whose target is not to be found becomes a file without
 // content (zip is nil); want then says what paths outside the roots have to
 // be kept for finding it, besides those in read.
-func resolve(layers []*repacked, read map[string]bool) (want map[string]bool, err error) {
+func resolve(ctx context.Context, layers []*repacked, read map[string]bool) (want map[string]bool, err error) {
 	r := resolver{
 		layers: layers,
 		places: make([]map[string][]int, len(layers)),
@@ -32,6 +35,9 @@ func resolve(layers []*repacked, read map[string]bool) (want map[string]bool, er
 		for j, e := range l.entries {
 			if e.kind != hardlink || e.header == nil {
 				continue
+			}
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
 			}
 			target := r.find(i, j, e.link, 0)
 			e.kind = file
@@ -71,13 +77,13 @@ func (r *resolver) find(i, j int, name string, hops int) *entry {
 		return nil
 	}
 	for first := i; i >= 0; i-- {
-		at := -1
-		for _, place := range r.at(i)[name] {
-			if at < 0 || i < first || place < j { // the last one before the link, else the first after it
-				at = place
+		if places := r.at(i)[name]; len(places) > 0 {
+			last := len(places)
+			if i == first { // the last one before the link, else the first after it
+				last, _ = slices.BinarySearch(places, j)
+				last = max(last, 1)
 			}
-		}
-		if at >= 0 {
+			at := places[last-1]
 			if e := r.layers[i].entries[at]; e.kind == hardlink {
 				return r.find(i, at, e.link, hops+1)
 			} else {

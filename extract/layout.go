@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -26,15 +27,15 @@ type layout struct {
 	image ispec.Descriptor // of the chosen image
 }
 
-func openLayout(r Reference, work string, p Platform) (_ source, err error) {
+func openLayout(ctx context.Context, r Reference, work string, p Platform) (_ source, err error) {
 	var f files
 	if r.transport == fromLayout {
 		f = directory(r.path)
-	} else if f, err = openArchive(r.path, work); err != nil {
+	} else if f, err = openArchive(ctx, r.path, work); err != nil {
 		return nil, notThere(err, r.path)
 	}
 	l := &layout{files: f}
-	if err := l.find(r); err != nil {
+	if err := l.find(r, p); err != nil {
 		f.close()
 		return nil, err
 	}
@@ -49,8 +50,9 @@ func notThere(err error, path string) error {
 	return err
 }
 
-// find looks the image up in the layout's index.
-func (l *layout) find(r Reference) error {
+// find looks the image up in the layout's index. Of several with the same name,
+// or without one, the platform chooses.
+func (l *layout) find(r Reference, p Platform) error {
 	if _, err := os.Stat(r.path); err != nil {
 		return notThere(err, r.path)
 	}
@@ -62,21 +64,28 @@ func (l *layout) find(r Reference) error {
 	if err := json.Unmarshal(b, &index); err != nil {
 		return errors.Wrapf(err, "%s: %s", r.path, ispec.ImageIndexFile)
 	}
-	if r.tag == "" && len(index.Manifests) == 1 {
-		l.image = index.Manifests[0]
-		return nil
-	}
 	var there []string
+	var found []ispec.Descriptor
 	for _, d := range index.Manifests {
 		tag, name := d.Annotations[ispec.AnnotationRefName], d.Annotations[containerdName]
-		if r.tag != "" && (tag == r.tag || name == r.tag || d.Digest.String() == r.tag) {
-			l.image = d
-			return nil
+		if r.tag == "" || tag == r.tag || name == r.tag || d.Digest.String() == r.tag {
+			if !slices.ContainsFunc(found, func(f ispec.Descriptor) bool { return f.Digest == d.Digest }) {
+				found = append(found, d)
+			}
 		}
 		if tag == "" {
 			tag = d.Digest.String()
 		}
 		there = append(there, r.transport+":"+r.path+":"+tag)
+	}
+	if len(found) > 1 {
+		found = slices.DeleteFunc(found, func(d ispec.Descriptor) bool {
+			return d.Platform == nil || p.orDefault().check(platformOf(*d.Platform)) != nil
+		})
+	}
+	if len(found) == 1 {
+		l.image = found[0]
+		return nil
 	}
 	return choose(r, there)
 }

@@ -15,9 +15,12 @@ const (
 	maxPath = 4095
 	// maxDepth is the number of components of a path.
 	maxDepth = 256
-	// maxPaths is the number of paths below the roots, and directories above
-	// them, in all layers together. Each takes some 500 bytes of memory.
+	// maxPaths is the number of entries below the roots in all layers together,
+	// and of paths with their directories. Each takes some 500 bytes of memory.
 	maxPaths = 3_000_000
+	// maxArchive is the size in bytes to which a compressed archive is unpacked.
+	// Lambda takes images of 10 GB.
+	maxArchive = 32 << 30
 	// maxContent is how much a layer may have below the roots, in bytes. It is
 	// more than Lambda takes, as layers above may delete some of it, and
 	// people want to see in a dry run what is too large.
@@ -35,6 +38,8 @@ const (
 	// maxHops is how many hard links may lead from one to the next.
 	maxHops = 255
 )
+
+var errTooMuch = errors.Errorf("more than %d MB below /opt and /var/task; Lambda takes %d MB in all", maxContent>>20, types.MaxUnzippedSize>>20)
 
 var errTooManyPaths = errors.Errorf("the image has more than %d paths below /opt and /var/task", maxPaths)
 

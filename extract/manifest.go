@@ -45,8 +45,11 @@ func (s *manifestSource) read(ctx context.Context, repack repackFunc) (*image, e
 	if err != nil {
 		return nil, errors.Wrap(err, "the image's config")
 	}
-	config, err := io.ReadAll(io.LimitReader(&checkedReader{ReadCloser: r, want: m.ConfigInfo()}, maxDocument))
+	config, err := io.ReadAll(io.LimitReader(&checkedReader{ReadCloser: r, want: m.ConfigInfo()}, maxDocument+1))
 	r.Close()
+	if err == nil && len(config) > maxDocument {
+		err = errors.Errorf("it is over %d bytes", maxDocument)
+	}
 	if err != nil {
 		return nil, errors.Wrap(err, "the image's config")
 	}

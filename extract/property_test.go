@@ -4,7 +4,6 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
-	"encoding/binary"
 	"flag"
 	"fmt"
 	"io"
@@ -162,19 +161,6 @@ func restore(t testing.TB, zips ...string) map[string]imagetest.Node {
 	return tree
 }
 
-// modTime reads the extended timestamp of a zip entry, as Info-ZIP does.
-func modTime(t testing.TB, f *zip.File) int64 {
-	e := f.Extra
-	if len(e) != 9 || string(e[:2]) != "UT" || e[4] != 1 {
-		t.Fatalf("%q: extra field % x", f.Name, e)
-	}
-	sec := int64(binary.LittleEndian.Uint32(e[5:]))
-	if sec >= 1<<31 && f.Modified.Year() < 1981 {
-		sec -= 1 << 32
-	}
-	return sec
-}
-
 // expected is the part of an image's tree below root as a Lambda layer can have
 // it.
 func expected(tree map[string]imagetest.Node, root string) map[string]imagetest.Node {
@@ -289,3 +275,6 @@ func checkNames(t testing.TB, result *types.Image, most int) {
 		t.Errorf("%d layers, want %d at most", len(result.Layers), most)
 	}
 }
+
+// modTime is an entry's modification time in seconds since 1970.
+func modTime(t testing.TB, f *zip.File) int64 { return extendedTime(t, f).Unix() }

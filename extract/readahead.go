@@ -1,6 +1,7 @@
 package extract
 
 import (
+	"context"
 	"crypto/sha256"
 	"io"
 	"sync"
@@ -37,7 +38,8 @@ type chunk struct {
 	refs atomic.Int32
 }
 
-func newReadahead(r io.Reader) *readahead {
+// newReadahead begins to read r; it stops when ctx ends.
+func newReadahead(ctx context.Context, r io.Reader) *readahead {
 	a := &readahead{
 		full: make(chan *chunk, chunkCount),
 		free: make(chan *chunk, chunkCount),
@@ -62,6 +64,9 @@ func newReadahead(r io.Reader) *readahead {
 				var n int
 				n, c.err = r.Read(c.buf[c.n:])
 				c.n += n
+			}
+			if ctx.Err() != nil { // files do not look at it
+				c.err = ctx.Err()
 			}
 			last := c.err != nil
 			c.refs.Store(2)

@@ -85,10 +85,10 @@ func (r Reference) open(ctx context.Context, work string, o Options) (source, er
 	case fromDaemon:
 		return openEngine(ctx, r.rest, o.Platform)
 	case fromDockerArchive:
-		return openDockerArchive(r, work, o.Platform)
+		return openDockerArchive(ctx, r, work, o.Platform)
 	case fromRegistry:
 		return openRegistry(ctx, r.rest, o)
 	default:
-		return openLayout(r, work, o.Platform)
+		return openLayout(ctx, r, work, o.Platform)
 	}
 }

@@ -22,7 +22,16 @@ type repository struct {
 }
 
 func openRegistry(ctx context.Context, rest string, o Options) (source, error) {
-	ref, err := docker.ParseReference(rest)
+	named, err := reference.ParseNormalizedNamed(strings.TrimPrefix(rest, "//"))
+	if err != nil {
+		return nil, err
+	}
+	if d, ok := named.(reference.Digested); ok { // it says all; a tag beside it is for people
+		if named, err = reference.WithDigest(reference.TrimNamed(named), d.Digest()); err != nil {
+			return nil, err
+		}
+	}
+	ref, err := docker.NewReference(reference.TagNameOnly(named))
 	if err != nil {
 		return nil, err
 	}
@@ -81,24 +90,14 @@ func (r *repository) manifest(ctx context.Context, d digest.Digest) (b []byte, m
 
 func (r *repository) blob(ctx context.Context, b podman.BlobInfo) (io.ReadCloser, error) {
 	b.URLs = nil // nothing from elsewhere: an image must not say where to go
-	ctx, answer, done := waitFor(ctx)
-	blob, _, err := r.GetBlob(ctx, b, none.NoCache)
+	request := newRequest(ctx)
+	blob, _, err := r.GetBlob(request.ctx, b, none.NoCache)
 	if err != nil {
-		done()
-		return nil, err
+		defer request.end()
+		return nil, request.because(err)
 	}
-	return &download{answer(blob), done}, nil
-}
-
-// download ends its request when it is closed.
-type download struct {
-	io.ReadCloser
-	done func()
-}
-
-func (d *download) Close() error {
-	defer d.done()
-	return d.ReadCloser.Close()
+	request.timer.Stop() // until somebody reads
+	return &answer{blob, request}, nil
 }
 
 func (r *repository) close() error { return r.Close() }

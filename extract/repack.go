@@ -10,8 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
-	"github.com/awslabs/aws-lambda-container-image-converter/types"
 	"github.com/opencontainers/go-digest"
 	"github.com/pkg/errors"
 	"golang.org/x/sync/errgroup"
@@ -36,6 +36,7 @@ type repacker struct {
 	// wanted are paths outside the roots whose content is needed as it is the
 	// target of hard links (true), and the directories above them (false).
 	wanted map[string]bool
+	paths  atomic.Int64 // entries of all layers so far
 	mu     sync.Mutex
 	zips   []*zipFile
 }
@@ -46,6 +47,21 @@ type repacked struct {
 	diffID  digest.Digest
 	entries []*entry // in the order of the tar
 	zips    map[string]*zipFile
+}
+
+// clone returns the layer with other entries of the same content.
+func (l *repacked) clone() *repacked {
+	c := *l
+	c.entries = make([]*entry, len(l.entries))
+	for i, e := range l.entries {
+		copied := *e
+		if e.header != nil {
+			header := *e.header
+			copied.header = &header
+		}
+		c.entries[i] = &copied
+	}
+	return &c
 }
 
 // repack reads a layer, which may be compressed, to its end. What a broken
@@ -61,7 +77,7 @@ func (p *repacker) repack(ctx context.Context, r io.Reader) (*repacked, error) {
 		return nil, err
 	}
 	defer content.Close()
-	ahead := newReadahead(content)
+	ahead := newReadahead(ctx, content)
 	defer ahead.close()
 
 	l := &repacked{zips: make(map[string]*zipFile)}
@@ -136,7 +152,10 @@ func (t *tarReader) entry(h *tar.Header) error {
 	if err := checkPath(e.path); err != nil {
 		return err
 	}
-	if len(t.layer.entries) == maxPaths {
+	if len(h.Linkname) > maxPath {
+		return errors.Errorf("it is a link to a path of %d bytes; Linux allows %d", len(h.Linkname), maxPath)
+	}
+	if t.paths.Add(1) > maxPaths {
 		return errTooManyPaths
 	}
 	t.layer.entries = append(t.layer.entries, e)
@@ -153,10 +172,10 @@ func (t *tarReader) entry(h *tar.Header) error {
 	case dir:
 		return t.content(e, strings.NewReader(""), 0)
 	default:
-		if t.size += h.Size; t.size > maxContent {
-			return errors.Errorf("with it the layer has more than %d MB below /opt and /var/task; Lambda takes %d MB in all",
-				maxContent>>20, types.MaxUnzippedSize>>20)
+		if h.Size > maxContent-t.size {
+			return errors.Errorf("with it the layer has %s", errTooMuch)
 		}
+		t.size += h.Size
 		return t.content(e, t.tar, h.Size)
 	}
 }

@@ -25,30 +25,48 @@ func shortly(ctx context.Context, request func(context.Context) error) error {
 	return err
 }
 
-// patient reads from a server, and gives up on one that stalls.
-type patient struct {
-	io.ReadCloser
-	timer *time.Timer
-	ctx   context.Context
+// request is one whose answer may be long: it ends if the server stalls.
+type request struct {
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	timer  *time.Timer // runs while the server has to do something
 }
 
-// waitFor returns a context for a request, and what makes of its answer one
-// that ends the context if it stalls. done has to be called in the end.
-func waitFor(ctx context.Context) (_ context.Context, answer func(io.ReadCloser) io.ReadCloser, done func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	return ctx, func(r io.ReadCloser) io.ReadCloser {
-		timer := time.AfterFunc(patience, func() { cancel(errStalled) })
-		timer.Stop()
-		return &patient{r, timer, ctx}
-	}, func() { cancel(nil) }
+func newRequest(ctx context.Context) *request {
+	r := new(request)
+	r.ctx, r.cancel = context.WithCancelCause(ctx)
+	r.timer = time.AfterFunc(patience, func() { r.cancel(errStalled) })
+	return r
 }
 
-func (p *patient) Read(b []byte) (int, error) {
-	p.timer.Reset(patience)
-	n, err := p.ReadCloser.Read(b)
-	p.timer.Stop()
-	if err != nil && context.Cause(p.ctx) == errStalled {
-		err = errStalled
+// because returns the cause of an error if that is a stall.
+func (r *request) because(err error) error {
+	if err != nil && context.Cause(r.ctx) == errStalled {
+		return errStalled
 	}
-	return n, err
+	return err
+}
+
+// end lets go of the request.
+func (r *request) end() {
+	r.timer.Stop()
+	r.cancel(nil)
+}
+
+// answer is the body of a request's answer. Closing it ends the request.
+type answer struct {
+	io.ReadCloser
+	*request
+}
+
+func (a *answer) Read(b []byte) (int, error) {
+	a.timer.Reset(patience)
+	n, err := a.ReadCloser.Read(b)
+	a.timer.Stop()
+	return n, a.because(err)
+}
+
+func (a *answer) Close() error {
+	defer a.end()
+	return a.ReadCloser.Close()
 }

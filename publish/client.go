@@ -4,8 +4,11 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"net/url"
+	"os"
 	"syscall"
 	"time"
 
@@ -30,8 +33,7 @@ const defaultRegion = "us-east-1"
 // more than a minute.
 const maxAttempts = 10
 
-// patience is how long AWS may take to answer once it has a request. Then it is
-// tried again.
+// patience is how long AWS may take to answer once it has a request.
 const patience = 2 * time.Minute
 
 // Publisher publishes to one region of one account.
@@ -79,7 +81,7 @@ func New(ctx context.Context, o Options) (*Publisher, error) {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, noCredentials(err)
+		return nil, noCredentials(err, cmp.Or(o.Profile, os.Getenv("AWS_PROFILE")))
 	}
 	return &Publisher{
 		options: o,
@@ -92,10 +94,12 @@ func New(ctx context.Context, o Options) (*Publisher, error) {
 	}, nil
 }
 
-// unreachable says not to try again where nobody answers, or the name is wrong.
+// unreachable says not to try again where nobody answers, even after a long
+// wait, or the name is wrong.
 func unreachable(err error) aws.Ternary {
 	var dns *net.DNSError
-	if errors.Is(err, syscall.ECONNREFUSED) || errors.As(err, &dns) && dns.IsNotFound {
+	var slow *url.Error
+	if errors.Is(err, syscall.ECONNREFUSED) || errors.As(err, &dns) && dns.IsNotFound || errors.As(err, &slow) && slow.Timeout() {
 		return aws.FalseTernary
 	}
 	return aws.UnknownTernary
@@ -105,13 +109,33 @@ func unreachable(err error) aws.Ternary {
 func (p *Publisher) Region() string { return p.lambda.Options().Region }
 
 // noCredentials says in one line what a chain of providers says in ten.
-func noCredentials(err error) error {
+func noCredentials(err error, profile string) error {
 	var operation *smithy.OperationError
-	if errors.As(err, &operation) && operation.Service() != "ec2imds" { // there is a profile for STS or SSO
+	asked := errors.As(err, &operation)
+	switch imds := asked && operation.Service() == "ec2imds"; {
+	case asked && !imds: // there is a role for STS or SSO
 		return errors.WithMessagef(explain(err), "AWS credentials, from %s", operation.Service())
+	case !imds || profile != "": // there is something, and it does not work
+		from := "AWS credentials"
+		if profile != "" {
+			from += fmt.Sprintf(" of profile %q", profile)
+		}
+		return &explainedError{fmt.Sprintf("%s: %s; `aws sso login` renews those of SSO, `aws configure` sets others", from, bottom(err)), err}
 	}
 	const ways = "set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, run `aws configure` or `aws sso login`, or use --dry-run"
 	return errors.WithStack(&explainedError{"no AWS credentials: " + ways, err})
+}
+
+// bottom is the error that the others are wrapped around; it says what went
+// wrong, or an error of the network just above it does.
+func bottom(err error) error {
+	for {
+		next := errors.Unwrap(err)
+		if _, network := err.(*net.OpError); network || next == nil {
+			return err
+		}
+		err = next
+	}
 }
 
 // explainedError is an error for people; its cause is for --debug.
@@ -121,6 +145,14 @@ type explainedError struct {
 }
 
 func (e *explainedError) Error() string { return e.message }
+
+// Format prints the cause as well with %+v, as github.com/pkg/errors does.
+func (e *explainedError) Format(s fmt.State, verb rune) {
+	if verb == 'v' && s.Flag('+') {
+		fmt.Fprintf(s, "%+v\n", e.cause)
+	}
+	io.WriteString(s, e.message)
+}
 func (e *explainedError) Unwrap() error { return e.cause }
 
 // explain makes of an AWS error what people need: its code and message, and
@@ -134,16 +166,7 @@ func explain(err error) error {
 		return err
 	case errors.As(err, &api):
 	case errors.As(err, &operation): // no answer of AWS's
-		// What is at the bottom says it, or a dialling error just above.
-		cause := error(operation)
-		for {
-			next := errors.Unwrap(cause)
-			if _, dialled := cause.(*net.OpError); dialled || next == nil {
-				break
-			}
-			cause = next
-		}
-		return &explainedError{fmt.Sprintf("%s %s failed: %s", operation.Service(), operation.Operation(), cause), err}
+		return &explainedError{fmt.Sprintf("%s %s failed: %s", operation.Service(), operation.Operation(), bottom(operation)), err}
 	default:
 		return err
 	}

@@ -22,7 +22,8 @@ const (
 	// parallel is how many layers are looked up, or published, at a time.
 	parallel = 8
 	// uploading bounds the bytes of zips on their way at a time: a request
-	// holds its zip in memory, and again in base64.
+	// holds its zip in memory, and in base64, and takes four times its size
+	// and more.
 	uploading = layer.MaxDirectUpload
 )
 
