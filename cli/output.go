@@ -72,6 +72,9 @@ func (o *output) commit(ctx context.Context, image *types.Image, leave *regexp.R
 	if err := os.WriteFile(filepath.Join(o.staging, "report.json"), append(report, '\n'), 0o644); err != nil {
 		return err
 	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	results, err := os.ReadDir(o.staging)
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ package extract
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"path"
@@ -144,7 +145,7 @@ func convert(ctx context.Context, name string, src source, work string, o Option
 // read repacks the layers of an image and checks that they are the ones that
 // its config names.
 func (p *repacker) read(ctx context.Context, src source, progress Progress) (*image, error) {
-	p.paths.Store(0)
+	p.reset()
 	img, err := src.read(ctx, func(ctx context.Context, name string, size int64, r io.Reader) (*repacked, error) {
 		task := progress.Start(name, size)
 		l, err := p.repack(ctx, &countingReader{r, task})
@@ -179,19 +180,25 @@ func (p *repacker) read(ctx context.Context, src source, progress Progress) (*im
 // finish is the second step: it makes the zips out of what is kept of each
 // layer.
 func (p *repacker) finish(ctx context.Context, result *types.Image, img *image, kept [][]*entry, o Options) error {
+	leftOut := 0
 	layers := make([][]*entry, len(kept))
 	functions := make([][]*entry, len(kept))
 	for i := range kept {
 		for _, e := range kept[i] {
 			switch root, _ := rootOf(e.path); {
 			case root != outside && e.kind == special:
-				o.Warn("left out " + quote("/"+e.path) + ": a zip cannot hold devices and fifos")
+				if leftOut++; leftOut <= maxWarnings {
+					o.Warn("left out " + quote("/"+e.path) + ": a zip cannot hold devices and fifos")
+				}
 			case root == layerRoot:
 				layers[i] = append(layers[i], e)
 			case root == functionRoot:
 				functions[i] = append(functions[i], e)
 			}
 		}
+	}
+	if leftOut > maxWarnings {
+		o.Warn(fmt.Sprintf("left out %d more devices and fifos", leftOut-maxWarnings))
 	}
 	addParents(layers, layerRoot)
 	var groups []group

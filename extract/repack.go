@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -292,6 +293,16 @@ func (p *repacker) newZip() (*zipFile, error) {
 		p.zips = append(p.zips, z)
 	}
 	return z, err
+}
+
+// reset removes what has been made so far.
+func (p *repacker) reset() {
+	for _, z := range p.zips {
+		z.close()
+		os.Remove(z.path)
+	}
+	p.zips = nil
+	p.paths.Store(0)
 }
 
 // close stops the workers and lets go of the zips; the files stay.
