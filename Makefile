@@ -1,6 +1,4 @@
-# The build tag leaves out GPGME, which only checking signatures would need:
-# without cgo the program is one static file.
-export GOFLAGS := -tags=containers_image_openpgp
+# Without cgo the program is one static file.
 BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w'
 
 GOFUMPT := mvdan.cc/gofumpt@v0.12.0

@@ -54,7 +54,7 @@ func publishedRoot(t *testing.T, image string) string {
 	t.Setenv("AWS_ACCESS_KEY_ID", "test")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "test")
 	program := filepath.Join(t.TempDir(), "img2lambda")
-	run(t, "go", "build", "-tags", "containers_image_openpgp", "-o", program, "..")
+	run(t, "go", "build", "-o", program, "..")
 	output, zips, root := t.TempDir(), t.TempDir(), t.TempDir()
 
 	arns := strings.Fields(run(t, program, "--image", image, "--quiet", "--output-directory", output))
