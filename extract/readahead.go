@@ -60,10 +60,16 @@ func newReadahead(ctx context.Context, r io.Reader) *readahead {
 				return
 			}
 			c.n, c.err = 0, nil
+			empty := 0
 			for c.n < len(c.buf) && c.err == nil {
 				var n int
 				n, c.err = r.Read(c.buf[c.n:])
 				c.n += n
+				if empty++; n > 0 {
+					empty = 0
+				} else if empty == 100 && c.err == nil { // as package bufio has it
+					c.err = io.ErrNoProgress
+				}
 			}
 			if ctx.Err() != nil { // files do not look at it
 				c.err = ctx.Err()
