@@ -24,31 +24,19 @@ func visible(ctx context.Context, layers []*repacked) ([][]*entry, error) {
 			continue
 		}
 		seen[l.diffID] = true
-		var current []*entry // without what the same tar replaces further on
-		own := newOverlay()
-		for _, e := range slices.Backward(l.entries) {
-			if e.kind != whiteout && e.kind != opaque {
-				if own.replaces(e) {
-					if own.isDir(e.path) && e.kind != dir {
-						// When e came, what was there before went for good.
-						gone := &entry{path: e.path, kind: whiteout}
-						own.add(gone)
-						current = append(current, gone)
-					}
-					continue
-				}
-				own.add(e)
-				if !above.hides(e) {
-					kept[i] = append(kept[i], e)
-				}
-			}
-			current = append(current, e)
+		current, err := l.current()
+		if err != nil {
+			return nil, err
 		}
-		slices.Reverse(kept[i])
+		for _, e := range current {
+			if e.kind != whiteout && e.kind != opaque && !above.hides(e) {
+				kept[i] = append(kept[i], e)
+			}
+		}
 		for _, e := range current {
 			above.add(e)
 		}
-		if own.full() || above.full() {
+		if above.full() {
 			return nil, errTooManyPaths
 		}
 		if ctx.Err() != nil {
@@ -56,6 +44,31 @@ func visible(ctx context.Context, layers []*repacked) ([][]*entry, error) {
 		}
 	}
 	return kept, nil
+}
+
+// current returns the entries of a layer without those that the same tar replaces
+// further on, but with whiteouts for what had to go when they came.
+func (l *repacked) current() ([]*entry, error) {
+	var current []*entry
+	own := newOverlay()
+	for _, e := range slices.Backward(l.entries) {
+		switch {
+		case e.kind == whiteout || e.kind == opaque:
+			current = append(current, e)
+		case !own.replaces(e):
+			own.add(e)
+			current = append(current, e)
+		case e.kind != dir && own.isDir(e.path):
+			gone := &entry{path: e.path, kind: whiteout}
+			own.add(gone)
+			current = append(current, gone)
+		}
+	}
+	if own.full() {
+		return nil, errTooManyPaths
+	}
+	slices.Reverse(current)
+	return current, nil
 }
 
 // addParents puts a directory's entry also into later zips that add something

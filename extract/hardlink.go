@@ -12,10 +12,16 @@ type resolver struct {
 	layers []*repacked
 	places []map[string][]int // for each layer, once needed: where in entries a path is
 	hidden []*overlay         // likewise: its whiteouts
-	held   []*overlay         // likewise: its whiteouts, and all that it has
+	left   []*view            // likewise: what it leaves to the layers above
 	read   map[string]bool    // paths outside the roots whose content was kept
 	want   map[string]bool    // paths outside the roots that have to be
-	full   bool               // a layer has too many paths
+	err    error              // a layer has too many paths
+}
+
+// view is what a layer looks like from above.
+type view struct {
+	places map[string]int // of its entries, by path
+	over   *overlay       // them and its whiteouts
 }
 
 // resolve turns hard links into copies: each takes kind and content of its
@@ -27,7 +33,7 @@ func resolve(ctx context.Context, layers []*repacked, read map[string]bool) (wan
 		layers: layers,
 		places: make([]map[string][]int, len(layers)),
 		hidden: make([]*overlay, len(layers)),
-		held:   make([]*overlay, len(layers)),
+		left:   make([]*view, len(layers)),
 		read:   read,
 		want:   make(map[string]bool),
 	}
@@ -50,10 +56,7 @@ func resolve(ctx context.Context, layers []*repacked, read map[string]bool) (wan
 			}
 		}
 	}
-	if r.full {
-		return nil, errTooManyPaths
-	}
-	return r.want, nil
+	return r.want, r.err
 }
 
 // find returns the entry that has the content of a path, as the link at
@@ -76,46 +79,67 @@ func (r *resolver) find(i, j int, name string, hops int) *entry {
 		}
 		return nil
 	}
-	for first := i; i >= 0; i-- {
-		if places := r.at(i)[name]; len(places) > 0 {
-			last := len(places)
-			if i == first { // the last one before the link, else the first after it
-				last, _ = slices.BinarySearch(places, j)
-				last = max(last, 1)
-			}
-			at := places[last-1]
-			if e := r.layers[i].entries[at]; e.kind == hardlink {
-				return r.find(i, at, e.link, hops+1)
-			} else {
-				return e
-			}
+	// In its own layer the link may come before what takes the place of its
+	// target, or before the target: it is the last one before the link, else the
+	// first after it.
+	if places := r.at(i)[name]; len(places) > 0 {
+		before, _ := slices.BinarySearch(places, j)
+		return r.follow(i, places[max(before, 1)-1], hops)
+	}
+	if n, clear := r.whiteouts(i).find(name); !clear || n.whiteout {
+		return nil
+	}
+	for i--; i >= 0; i-- {
+		v := r.from(i)
+		if place, ok := v.places[name]; ok {
+			return r.follow(i, place, hops)
 		}
-		// In its own layer, the link may come before what takes the place of
-		// its target, but whiteouts have no order.
-		over := r.overlay(r.held, i, func(*entry) bool { return true })
-		if i == first {
-			over = r.overlay(r.hidden, i, func(e *entry) bool { return e.kind == whiteout || e.kind == opaque })
-		}
-		if n, clear := over.find(name); !clear || n.whiteout {
+		if n, clear := v.over.find(name); !clear || n.whiteout || n.kinds != 0 {
 			return nil
 		}
 	}
 	return nil
 }
 
-// overlay returns overlays[i], which it makes of some entries of layer i if
-// need be.
-func (r *resolver) overlay(overlays []*overlay, i int, of func(*entry) bool) *overlay {
-	if overlays[i] == nil {
-		overlays[i] = newOverlay()
+// follow returns the entry at place j of layer i, or what it leads to.
+func (r *resolver) follow(i, j, hops int) *entry {
+	e := r.layers[i].entries[j]
+	if e.kind != hardlink {
+		return e
+	}
+	return r.find(i, j, e.link, hops+1)
+}
+
+// whiteouts returns what layer i deletes.
+func (r *resolver) whiteouts(i int) *overlay {
+	if r.hidden[i] == nil {
+		r.hidden[i] = newOverlay()
 		for _, e := range r.layers[i].entries {
-			if of(e) {
-				overlays[i].add(e)
+			if e.kind == whiteout || e.kind == opaque {
+				r.hidden[i].add(e)
 			}
 		}
-		r.full = r.full || overlays[i].full()
 	}
-	return overlays[i]
+	return r.hidden[i]
+}
+
+// from returns layer i as seen from above.
+func (r *resolver) from(i int) *view {
+	if r.left[i] == nil {
+		r.left[i] = &view{make(map[string]int), newOverlay()}
+		current, err := r.layers[i].current()
+		if err != nil {
+			r.err = err
+		}
+		for _, e := range current {
+			r.left[i].over.add(e)
+			if e.kind != whiteout && e.kind != opaque {
+				places := r.at(i)[e.path]
+				r.left[i].places[e.path] = places[len(places)-1] // the others are replaced
+			}
+		}
+	}
+	return r.left[i]
 }
 
 // at returns where in layer i the paths are.
