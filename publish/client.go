@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"syscall"
 	"time"
@@ -21,6 +20,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/logging"
+	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"github.com/pkg/errors"
 )
 
@@ -33,8 +34,29 @@ const defaultRegion = "us-east-1"
 // more than a minute.
 const maxAttempts = 10
 
-// patience is how long AWS may take to answer once it has a request.
-const patience = 2 * time.Minute
+const (
+	// patience is how long AWS may take for an answer, the time for what is
+	// uploaded not included.
+	patience = 2 * time.Minute
+	// slowest is the least number of bytes a second at which an upload goes on.
+	slowest = 32 << 10
+)
+
+// limitAttempts bounds the time of each attempt of a call.
+func limitAttempts(stack *middleware.Stack) error {
+	return stack.Finalize.Insert(middleware.FinalizeMiddlewareFunc("AttemptLimit",
+		func(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
+			limit := patience
+			if r, ok := in.Request.(*smithyhttp.Request); ok {
+				if n, known, err := r.StreamLength(); known && err == nil {
+					limit += time.Duration(n/slowest) * time.Second
+				}
+			}
+			ctx, cancel := context.WithTimeout(ctx, limit)
+			defer cancel()
+			return next.HandleFinalize(ctx, in)
+		}), "Retry", middleware.After)
+}
 
 // Publisher publishes to one region of one account.
 type Publisher struct {
@@ -50,9 +72,7 @@ func New(ctx context.Context, o Options) (*Publisher, error) {
 		config.WithAppID("img2lambda"),
 		config.WithDefaultRegion(defaultRegion),
 		config.WithLogger(logging.Nop{}), // errors say all that people need
-		config.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
-			t.ResponseHeaderTimeout = patience
-		})),
+		config.WithAPIOptions([]func(*middleware.Stack) error{limitAttempts}),
 	}
 	if o.Region != "" {
 		set = append(set, config.WithRegion(o.Region))
@@ -66,6 +86,13 @@ func New(ctx context.Context, o Options) (*Publisher, error) {
 		return nil, errors.Errorf("there is no AWS profile %q in the shared config and credentials files: `aws configure list-profiles` lists those there are", noProfile.Profile)
 	} else if err != nil {
 		return nil, errors.Wrap(err, "AWS configuration")
+	}
+	if b, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok {
+		cfg.HTTPClient = &http.Client{
+			Transport: b.GetTransport(),
+			// AWS sends nobody elsewhere, and the SDK would follow for ever.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}
 	}
 	attempts := cmp.Or(cfg.RetryMaxAttempts, maxAttempts) // AWS_MAX_ATTEMPTS, max_attempts
 	cfg.Retryer = func() aws.Retryer {
@@ -98,8 +125,7 @@ func New(ctx context.Context, o Options) (*Publisher, error) {
 // wait, or the name is wrong.
 func unreachable(err error) aws.Ternary {
 	var dns *net.DNSError
-	var slow *url.Error
-	if errors.Is(err, syscall.ECONNREFUSED) || errors.As(err, &dns) && dns.IsNotFound || errors.As(err, &slow) && slow.Timeout() {
+	if errors.Is(err, syscall.ECONNREFUSED) || errors.As(err, &dns) && dns.IsNotFound || errors.Is(err, context.DeadlineExceeded) {
 		return aws.FalseTernary
 	}
 	return aws.UnknownTernary
@@ -166,7 +192,11 @@ func explain(err error) error {
 		return err
 	case errors.As(err, &api):
 	case errors.As(err, &operation): // no answer of AWS's
-		return &explainedError{fmt.Sprintf("%s %s failed: %s", operation.Service(), operation.Operation(), bottom(operation)), err}
+		why := bottom(operation).Error()
+		if errors.Is(err, context.DeadlineExceeded) {
+			why = "no answer in time"
+		}
+		return &explainedError{fmt.Sprintf("%s %s failed: %s", operation.Service(), operation.Operation(), why), err}
 	default:
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -91,7 +92,8 @@ func each(ctx context.Context, layers []layer.Layer, work func(context.Context, 
 // without their digests, so they are looked at one by one, newest first: the
 // first one is it for an unchanged image.
 func (p *Publisher) find(ctx context.Context, l *layer.Layer) error {
-	pages := lambda.NewListLayerVersionsPaginator(p.lambda, &lambda.ListLayerVersionsInput{LayerName: &l.Name})
+	pages := lambda.NewListLayerVersionsPaginator(p.lambda, &lambda.ListLayerVersionsInput{LayerName: &l.Name},
+		func(o *lambda.ListLayerVersionsPaginatorOptions) { o.StopOnDuplicateToken = true })
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
@@ -106,8 +108,8 @@ func (p *Publisher) find(ctx context.Context, l *layer.Layer) error {
 				return err
 			}
 			if c := got.Content; c != nil && aws.ToString(c.CodeSha256) == l.CodeSha256 && c.CodeSize == l.CodeSize {
-				l.ARN = aws.ToString(got.LayerVersionArn)
-				return nil
+				l.ARN, err = checkARN(got.LayerVersionArn, l.Name)
+				return err
 			}
 		}
 	}
@@ -162,9 +164,21 @@ func (p *Publisher) publish(ctx context.Context, dir string, l *layer.Layer, arc
 	if err != nil {
 		return err
 	}
-	if c := out.Content; c != nil && aws.ToString(c.CodeSha256) != l.CodeSha256 {
-		return errors.Errorf("Lambda has published %s with SHA-256 %s, but the zip's is %s", aws.ToString(out.LayerVersionArn), aws.ToString(c.CodeSha256), l.CodeSha256)
+	if c := out.Content; c == nil || aws.ToString(c.CodeSha256) != l.CodeSha256 {
+		return errors.Errorf("Lambda does not confirm that what it has published, %q, has the zip's SHA-256 %s", aws.ToString(out.LayerVersionArn), l.CodeSha256)
 	}
-	l.ARN = aws.ToString(out.LayerVersionArn)
-	return nil
+	l.ARN, err = checkARN(out.LayerVersionArn, l.Name)
+	return err
+}
+
+// arn is that of a layer version (GetLayerVersion, LayerVersionArn).
+var arn = regexp.MustCompile(`^arn:[a-z0-9-]+:lambda:[a-z0-9-]+:[0-9]{12}:layer:([a-zA-Z0-9_-]+):[0-9]+$`)
+
+// checkARN refuses what is no ARN of a version of the layer: it goes to files
+// that others read, and to the terminal.
+func checkARN(s *string, name string) (string, error) {
+	if match := arn.FindStringSubmatch(aws.ToString(s)); match == nil || match[1] != name {
+		return "", errors.Errorf("Lambda's answer has %q for the ARN of a version of the layer", aws.ToString(s))
+	}
+	return *s, nil
 }
