@@ -17,6 +17,13 @@ test:
 	go vet ./...
 	go test $(if $(shell command -v cc),-race) ./...
 
+# Each fuzz target for a minute; go test runs their seeds.
+.PHONY: fuzz
+fuzz:
+	for target in FuzzRepack FuzzAssemble FuzzExport; do \
+		go test ./extract -run '^$$' -fuzz "^$$target$$" -fuzztime 60s || exit 1; \
+	done
+
 .PHONY: lint
 lint:
 	@unformatted=$$(go run $(GOFUMPT) -l .) && test -z "$$unformatted" || { echo "not gofumpt-formatted: $$unformatted"; exit 1; }
