@@ -11,9 +11,9 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
-	"unicode"
 
 	"github.com/pkg/errors"
+	"github.com/sirupsen/logrus"
 	"github.com/urfave/cli/v3"
 )
 
@@ -38,7 +38,9 @@ func (i interrupted) Error() string { return i.signal.String() }
 // Main runs the program with its arguments, args[0] being its name, and returns
 // its exit code. Results go to stdout, all else to stderr. The first interrupt
 // lets the program clean up, a second one ends it.
-func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+func Main(ctx context.Context, args []string, out, errOut io.Writer) int {
+	stdout, stderr := &printer{w: out}, &printer{w: errOut}
+	logrus.SetOutput(io.Discard) // of containers/image; what matters comes back as errors
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	signals := make(chan os.Signal, 1)
@@ -76,7 +78,7 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 // command describes the command line. Its action fills o.
-func command(o *options, stdout, stderr io.Writer) *cli.Command {
+func command(o *options, stdout, stderr *printer) *cli.Command {
 	flags := o.flags()
 	return &cli.Command{
 		Name:                          "img2lambda",
@@ -124,16 +126,4 @@ func version() string {
 		}
 	}
 	return v + " " + info.GoVersion
-}
-
-// oneLine makes a message fit for a line of a terminal: names in images and
-// answers of servers may have control characters.
-func oneLine(s string) string {
-	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' }), " ")
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return unicode.ReplacementChar
-	}, s)
 }

@@ -124,6 +124,8 @@ func (o *output) discard() {
 
 func (o *output) removeCreated() {
 	for _, d := range o.created {
-		os.Remove(d) // only if it is empty
+		if info, err := os.Lstat(d); err == nil && info.IsDir() { // still ours
+			os.Remove(d) // only if it is empty
+		}
 	}
 }

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
+	"unicode"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/extract"
 	"github.com/opencontainers/go-digest"
@@ -16,16 +18,16 @@ import (
 
 // progress tells people what is going on: bars on a terminal, lines elsewhere.
 type progress struct {
-	stderr io.Writer
+	stderr *printer
 	w      io.Writer     // for lines
 	bars   *mpb.Progress // nil: lines
 	held   bytes.Buffer  // lines for after the bars, which would hide late ones
 	opened func()        // ends what open shows
 }
 
-func newProgress(w io.Writer, quiet bool) *progress {
+func newProgress(w *printer, quiet bool) *progress {
 	p := &progress{stderr: w, w: w}
-	if f, ok := w.(*os.File); ok && !quiet && term.IsTerminal(int(f.Fd())) {
+	if f, ok := w.w.(*os.File); ok && !quiet && term.IsTerminal(int(f.Fd())) {
 		p.bars = mpb.New(mpb.WithOutput(f), mpb.WithWidth(64))
 		p.w = &p.held
 	}
@@ -47,7 +49,7 @@ func (p *progress) open(image string) {
 	p.opened = func() {}
 	if p.bars != nil {
 		bar := p.bars.New(0, mpb.SpinnerStyle().PositionLeft(), mpb.BarPriority(-1), mpb.BarWidth(1),
-			mpb.AppendDecorators(decor.Name("opening "+image)))
+			mpb.AppendDecorators(decor.Name("opening "+printable(image))))
 		p.opened = sync.OnceFunc(func() { bar.Abort(true) })
 	}
 }
@@ -77,7 +79,17 @@ func (p *progress) Start(name string, size int64) extract.Task {
 // brief is a layer's name with its digest cut to what fits on a line.
 func brief(name string) string {
 	const most = len("layer sha256:") + 12
-	return oneLine(name[:min(len(name), most)])
+	return printable(name[:min(len(name), most)])
+}
+
+// printable is a text for a bar, which does not go through the printer.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, s)
 }
 
 // task is one layer being read.

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/extract"
@@ -13,7 +12,7 @@ import (
 )
 
 // run is the program's work once the command line is understood.
-func run(ctx context.Context, o *options, stdout, stderr io.Writer) error {
+func run(ctx context.Context, o *options, stdout, stderr *printer) error {
 	out, err := openOutput(o.outputDirectory)
 	if err != nil {
 		return err
@@ -25,6 +24,7 @@ func run(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 		if publisher, err = publish.New(ctx, o.publish); err != nil {
 			return err
 		}
+		stderr.hide(publisher.Secrets()...)
 		for _, r := range o.publish.UnknownRuntimes() {
 			progress.warn(fmt.Sprintf("--compatible-runtime %q: this version of img2lambda does not know it; Lambda will say if it does not either", r))
 		}

@@ -61,6 +61,7 @@ func limitAttempts(stack *middleware.Stack) error {
 // Publisher publishes to one region of one account.
 type Publisher struct {
 	options Options
+	secrets []string
 	lambda  *lambda.Client
 	s3      *s3.Client
 }
@@ -104,7 +105,8 @@ func New(ctx context.Context, o Options) (*Publisher, error) {
 			r.Retryables = append([]retry.IsErrorRetryable{retry.IsErrorRetryableFunc(unreachable)}, r.Retryables...)
 		})
 	}
-	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
+	found, err := cfg.Credentials.Retrieve(ctx)
+	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
@@ -112,6 +114,7 @@ func New(ctx context.Context, o Options) (*Publisher, error) {
 	}
 	return &Publisher{
 		options: o,
+		secrets: []string{found.SecretAccessKey, found.SessionToken},
 		lambda:  lambda.NewFromConfig(cfg),
 		s3: s3.NewFromConfig(cfg, func(s *s3.Options) {
 			// What stands in for S3 at AWS_ENDPOINT_URL seldom has a host name
@@ -131,8 +134,9 @@ func unreachable(err error) aws.Ternary {
 	return aws.UnknownTernary
 }
 
-// Region is where the layers go.
-func (p *Publisher) Region() string { return p.lambda.Options().Region }
+// Secrets are what must not be printed, even if AWS repeats it: the secret access
+// key and the session token.
+func (p *Publisher) Secrets() []string { return p.secrets }
 
 // noCredentials says in one line what a chain of providers says in ten.
 func noCredentials(err error, profile string) error {

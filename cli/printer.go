@@ -1,0 +1,63 @@
+package cli
+
+import (
+	"io"
+	"regexp"
+	"strings"
+	"sync"
+	"unicode"
+)
+
+// printer writes messages, each in one piece, without what does not belong on a
+// terminal or in a log: control characters, which names in images and answers of
+// servers may have, and secrets, which servers may repeat.
+type printer struct {
+	w       io.Writer
+	mu      sync.Mutex
+	secrets []string
+}
+
+// credentials are parts of HTTP requests that nobody should see.
+var credentials = regexp.MustCompile(`(?i)(` + strings.Join([]string{
+	`authorization["']?\s*[:=]\s*["']?(?:(?:basic|bearer|aws4-hmac-sha256)\s+)?`,
+	`\b(?:basic|bearer)\s+`,
+	`x-amz-security-token["']?\s*[:=]\s*["']?`,
+	`token\\?["']\s*:\s*\\?["']`, // in the JSON of registries
+	`signature=`, `credential=`,
+}, "|") + `)[^\s"',;&\\]+`)
+
+// hide keeps secrets out of what is written from now on.
+func (p *printer) hide(secrets ...string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range secrets {
+		if s != "" {
+			p.secrets = append(p.secrets, s)
+		}
+	}
+}
+
+func (p *printer) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := string(b)
+	for _, secret := range p.secrets {
+		s = strings.ReplaceAll(s, secret, "(hidden)")
+	}
+	s = credentials.ReplaceAllString(s, "${1}(hidden)")
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) || r == '\n' || r == '\t' {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, s)
+	if _, err := io.WriteString(p.w, s); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+// oneLine makes one line of a message.
+func oneLine(s string) string {
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' }), " ")
+}
