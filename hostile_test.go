@@ -814,10 +814,10 @@ func TestRegistrySecrets(t *testing.T) {
 			w.WriteHeader(500)
 		},
 		"a redirect to a signed URL that does not work": func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, "http://127.0.0.1:1/blob?X-Amz-Signature="+signedURL, 307)
+			http.Redirect(w, r, "http://127.0.0.1:1/blob?X-Amz-Signature="+signedURL, http.StatusTemporaryRedirect)
 		},
 		"a redirect with a password": func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, "http://user:"+password+"@127.0.0.1:1/blob", 307)
+			http.Redirect(w, r, "http://user:"+password+"@127.0.0.1:1/blob", http.StatusTemporaryRedirect)
 		},
 		"a redirect to what is no URL": func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Location", "http://127.0.0.1:x/?X-Amz-Signature="+signedURL)
