@@ -467,14 +467,18 @@ func TestAnswersOfEngine(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, answer := range map[string]http.HandlerFunc{
-		"429":       func(w http.ResponseWriter, _ *http.Request) { http.Error(w, `{"message":"too many"}`, http.StatusTooManyRequests) },
+		"429": func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, `{"message":"too many"}`, http.StatusTooManyRequests)
+		},
 		"500":       func(w http.ResponseWriter, _ *http.Request) { http.Error(w, `{"message":"no\u001b[2J"}`, 500) },
 		"404":       func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "page not found", 404) },
 		"a page":    func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>") },
 		"nothing":   func(http.ResponseWriter, *http.Request) {},
 		"zeros":     func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 1<<20)) },
 		"much JSON": func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, strings.Repeat("[", 1<<20)) },
-		"a loop":    func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.String(), http.StatusTemporaryRedirect) },
+		"a loop": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, r.URL.String(), http.StatusTemporaryRedirect)
+		},
 		"another tar": func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.Write(imagetest.Tar(imagetest.File("manifest.json", "[]")))
 		},

@@ -981,6 +981,38 @@ func TestManyLinks(t *testing.T) {
 	}
 }
 
+// TestLinkBomb guards against hard links that make of one file more than any disk
+// has: each becomes a copy.
+func TestLinkBomb(t *testing.T) {
+	t.Parallel()
+	const size, most = 64 << 20, maxContent / (64 << 20)
+	links := func(n int, dir, target string) (layer []byte) {
+		for i := range n {
+			layer = append(layer, header(fmt.Sprint(dir, i), tar.TypeLink, 0, func(b []byte) { copy(b[157:], target) })...)
+		}
+		return append(layer, endOfTar...)
+	}
+	file := func(name string) []byte { return append(sparse(name, size), endOfTar...) }
+	many := memory{file("opt/a")}
+	for i := range 20 {
+		many = append(many, links(most, fmt.Sprintf("opt/%d/", i), "opt/a"))
+	}
+	for name, layers := range map[string]memory{
+		"in one layer":    {slices.Concat(sparse("opt/a", size), links(most, "opt/", "opt/a"))},
+		"in the next":     {file("opt/a"), links(most+1, "opt/", "opt/a")},
+		"from outside":    {file("usr/a"), links(most+1, "opt/", "usr/a")},
+		"in the function": {file("opt/a"), links(most+1, "var/task/", "opt/a")},
+		"in many layers":  many, // in none of them too much
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if err := convertOnly(t, t.Context(), layers); err == nil || !strings.Contains(err.Error(), "more than") {
+				t.Errorf("got error %v", err)
+			}
+		})
+	}
+}
+
 // TestHostileNames guards against names and targets that lead out of the
 // directory into which somebody unzips, and against any that are followed here.
 func TestHostileNames(t *testing.T) {
@@ -1171,6 +1203,33 @@ func TestInterruptedWhileUnpacking(t *testing.T) {
 				t.Errorf("got error %v", err)
 			}
 			checkEmpty(t, dir)
+		})
+	}
+}
+
+// TestManyLayers guards against work that grows with the square of their number,
+// which nothing but the manifest's size limits.
+func TestManyLayers(t *testing.T) {
+	t.Parallel()
+	n := 500
+	if thorough {
+		n = 3000
+	}
+	var layers memory
+	for i := range n {
+		layers = append(layers, append(header(fmt.Sprint("opt/", i), tar.TypeReg, 0, nil), endOfTar...))
+	}
+	for _, most := range []int{0, 1} {
+		soon(t, func() {
+			dir := memoryDir(t)
+			work := filepath.Join(dir, "work")
+			if err := os.Mkdir(work, 0o700); err != nil {
+				t.Error(err)
+			}
+			result, err := convert(t.Context(), "test", layers, work, Options{Dir: dir, MaxLayers: most, Progress: silent{}, Warn: func(string) {}})
+			if err != nil || most > 0 && len(result.Layers) != most {
+				t.Errorf("at most %d: got error %v", most, err)
+			}
 		})
 	}
 }
