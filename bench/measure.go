@@ -19,6 +19,7 @@ type usage struct {
 func measure(c *exec.Cmd) (usage, error) {
 	var stderr bytes.Buffer
 	c.Stderr = &stderr
+	settleDisk() // or a run would wait for what the one before has left to write
 	start := time.Now()
 	err := c.Run()
 	wall := time.Since(start)

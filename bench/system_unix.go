@@ -26,3 +26,6 @@ func startSmall() {
 	debug.FreeOSMemory()
 	_ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) // other systems need it not
 }
+
+// settleDisk waits until what others have written is on the disk.
+func settleDisk() { syscall.Sync() }
