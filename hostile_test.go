@@ -150,18 +150,18 @@ func TestInterruptedAnywhere(t *testing.T) {
 	writeLayout(t, filepath.Join(dir, "new"), layersOf("new", 6)...)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
-	rng := rand.New(rand.NewPCG(seed, 0))
 	points := 20
 	if os.Getenv("IMG2LAMBDA_TEST_LONG") != "" {
 		points = 1000
 	}
 	c := startCloud(t)
-	for _, mode := range []struct {
+	for i, mode := range []struct {
 		name string
 		args []string
 	}{{"dry run", []string{"-d"}}, {"publishing", nil}, {"merging", []string{"-d", "--max-layers", "1"}}} {
 		t.Run(mode.name, func(t *testing.T) {
 			t.Parallel()
+			rng := rand.New(rand.NewPCG(seed, uint64(i)))
 			in := func(out, image string) run {
 				return run{
 					dir: dir, env: []string{"AWS_ENDPOINT_URL=" + c.url}, out: out,
@@ -815,6 +815,9 @@ func TestRegistrySecrets(t *testing.T) {
 		},
 		"a redirect to a signed URL that does not work": func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "http://127.0.0.1:1/blob?X-Amz-Signature="+signedURL, http.StatusTemporaryRedirect)
+		},
+		"a redirect to a URL that is signed as Azure does": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://127.0.0.1:1/blob?sp=r&sig="+signedURL+"&sv=2026-01-01", http.StatusTemporaryRedirect)
 		},
 		"a redirect with a password": func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "http://user:"+password+"@127.0.0.1:1/blob", http.StatusTemporaryRedirect)

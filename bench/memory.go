@@ -14,7 +14,7 @@ func memory(b *bench) ([]row, error) {
 	const rest = 2<<30 - 240*mega
 	parts := [][]part{{{path: "opt/file", kind: programs, size: 240 * mega, one: true}}}
 	for i := range 7 {
-		parts = append(parts, []part{{path: fmt.Sprintf("usr/%d", i), kind: programs, size: rest / 7}})
+		parts = append(parts, []part{{path: fmt.Sprintf("usr/%d", i), kind: kind(i % 2), size: rest / 7}})
 	}
 	img, err := b.makeImage("2-gib", parts...)
 	if err != nil {

@@ -289,12 +289,12 @@ func TestDamaged(t *testing.T) {
 					cut(n)
 				}
 			} else {
-				for range 40 {
+				for range 30 {
 					flip(rng.IntN(len(f.content)), byte(1+rng.IntN(255)))
 					cut(rng.IntN(len(f.content)))
 				}
 				for _, p := range parts {
-					for range min(10, p.end-p.start) {
+					for range min(8, p.end-p.start) {
 						flip(p.start+rng.IntN(p.end-p.start), byte(1+rng.IntN(255)))
 					}
 				}
@@ -694,7 +694,7 @@ func TestHugeFile(t *testing.T) {
 		{"sparse in PAX", func() io.Reader { return bytes.NewReader(append(paxSparse("opt/huge", huge), endOfTar...)) }, 4096, refused},
 		{"in the function", func() io.Reader { return bytes.NewReader(append(sparse("var/task/huge", huge), endOfTar...)) }, 1536, "^\"var/task/huge\": with it"},
 		{"several that are not too large each", func() io.Reader {
-			return bytes.NewReader(slices.Concat(sparse("opt/large", 64<<20), sparse("opt/huge", maxContent-32<<20)))
+			return bytes.NewReader(slices.Concat(sparse("opt/large", 8<<20), sparse("opt/huge", maxContent-4<<20)))
 		}, 1024, refused},
 		{"size over 63 bits", func() io.Reader {
 			return bytes.NewReader(append(header("opt/huge", tar.TypeReg, 0, func(b []byte) { copy(b[124:], "\x80\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff") }), endOfTar...))
@@ -985,7 +985,7 @@ func TestManyLinks(t *testing.T) {
 // has: each becomes a copy.
 func TestLinkBomb(t *testing.T) {
 	t.Parallel()
-	const size, most = 64 << 20, maxContent / (64 << 20)
+	const size, most = 16 << 20, maxContent / (16 << 20)
 	links := func(n int, dir, target string) (layer []byte) {
 		for i := range n {
 			layer = append(layer, header(fmt.Sprint(dir, i), tar.TypeLink, 0, func(b []byte) { copy(b[157:], target) })...)

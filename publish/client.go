@@ -88,6 +88,9 @@ func New(ctx context.Context, o Options) (*Publisher, error) {
 	} else if err != nil {
 		return nil, errors.Wrap(err, "AWS configuration")
 	}
+	if cfg.HTTPClient == nil { // there is one if AWS_CA_BUNDLE says so
+		cfg.HTTPClient = awshttp.NewBuildableClient()
+	}
 	if b, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok {
 		cfg.HTTPClient = &http.Client{
 			Transport: b.GetTransport(),
