@@ -23,7 +23,7 @@ var credentials = regexp.MustCompile(`(?i)(` + strings.Join([]string{
 	`\b(?:basic|bearer)\s+`,
 	`x-amz-security-token["']?\s*[:=]\s*["']?`,
 	`token\\?["']\s*:\s*\\?["']`, // in the JSON of registries
-	`signature=`, `credential=`,
+	`\b(?:sig|signature|x-amz-signature|credential|x-amz-credential)=`,
 }, "|") + `)[^\s"',;&\\]+`)
 
 // hide keeps secrets out of what is written from now on.
