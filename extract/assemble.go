@@ -8,7 +8,6 @@ import (
 
 	"github.com/awslabs/aws-lambda-container-image-converter/types"
 	"github.com/opencontainers/go-digest"
-	"github.com/pkg/errors"
 )
 
 // visible returns for each layer which of its entries belong into its Lambda
@@ -160,9 +159,6 @@ func mergeDown(groups []group, most int) []group {
 // assemble makes the zip name in dir with the entries. If that is just what
 // the first step made, it is that zip.
 func (p *repacker) assemble(ctx context.Context, dir, name string, entries []*entry) (types.Archive, error) {
-	if newGroup(entries).size > maxContent { // hard links may make much of little
-		return types.Archive{}, errors.Errorf("%s would have %s", name, errTooMuch)
-	}
 	entries = parentsFirst(entries)
 	z := entries[0].zip
 	if !z.holdsExactly(entries) {

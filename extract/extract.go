@@ -212,6 +212,14 @@ func (p *repacker) finish(ctx context.Context, result *types.Image, img *image, 
 		groups = append(groups, newGroup(entries, img.layers[i].diffID))
 	}
 	groups = mergeDown(groups, o.MaxLayers)
+	f := merge(functions...)
+	size := newGroup(f).size
+	for _, g := range groups {
+		size += g.size
+	}
+	if size > maxContent { // hard links may make much of little
+		return errors.Errorf("with hard links as copies the image has %s", errTooMuch)
+	}
 	for i, g := range groups {
 		archive, err := p.assemble(ctx, o.Dir, "layer-"+strconv.Itoa(i+1)+".zip", g.entries)
 		if err != nil {
@@ -219,7 +227,6 @@ func (p *repacker) finish(ctx context.Context, result *types.Image, img *image, 
 		}
 		result.Layers = append(result.Layers, types.Layer{Digest: identity.ChainID(g.diffIDs), DiffIDs: g.diffIDs, Archive: archive})
 	}
-	f := merge(functions...)
 	if len(f) > 0 {
 		archive, err := p.assemble(ctx, o.Dir, "function.zip", f)
 		if err != nil {

@@ -574,10 +574,12 @@ func TestFaultyReaders(t *testing.T) {
 				t.Fatal(err)
 			}
 			for name, change := range map[string]func(io.Reader) io.Reader{
-				"half of what is asked for":    iotest.HalfReader,
-				"the end with the last bytes":  iotest.DataErrReader,
-				"as much as it likes":          func(r io.Reader) io.Reader { return &moody{r, rng} },
-				"the end with the last, moody": func(r io.Reader) io.Reader { return iotest.DataErrReader(&moody{r, rng}) },
+				"half of what is asked for":   iotest.HalfReader,
+				"the end with the last bytes": iotest.DataErrReader,
+				"as much as it likes":         func(r io.Reader) io.Reader { return &moody{r, rand.New(rand.NewPCG(rng.Uint64(), 0))} },
+				"the end with the last, moody": func(r io.Reader) io.Reader {
+					return iotest.DataErrReader(&moody{r, rand.New(rand.NewPCG(rng.Uint64(), 0))})
+				},
 			} {
 				got, err := convert(func() io.Reader { return change(bytes.NewReader(blob)) })
 				if err != nil || !cmp.Equal(got, want) {
@@ -587,7 +589,7 @@ func TestFaultyReaders(t *testing.T) {
 			for range points() / 2 {
 				n := rng.IntN(len(blob))
 				_, err := convert(func() io.Reader {
-					return &moody{io.MultiReader(bytes.NewReader(blob[:n]), iotest.ErrReader(gone)), rng}
+					return &moody{io.MultiReader(bytes.NewReader(blob[:n]), iotest.ErrReader(gone)), rand.New(rand.NewPCG(rng.Uint64(), 0))}
 				})
 				if !errors.Is(err, gone) {
 					t.Errorf("gone after byte %d: got error %v", n, err)

@@ -21,7 +21,8 @@ const (
 	// maxArchive is the size in bytes to which a compressed archive is unpacked.
 	// Lambda takes images of 10 GB.
 	maxArchive = 32 << 30
-	// maxContent is how much a layer may have below the roots, in bytes. It is
+	// maxContent is how much a layer, and what remains of all layers, may have
+	// below the roots, in bytes. It is
 	// more than Lambda takes, as layers above may delete some of it, and
 	// people want to see in a dry run what is too large.
 	maxContent = 4 * types.MaxUnzippedSize
