@@ -3,11 +3,9 @@ package extract
 import (
 	"archive/tar"
 	"bytes"
-	"context"
 	"io"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -182,11 +180,19 @@ func FuzzExport(f *testing.F) {
 // FuzzAssemble takes any bytes for the description of an image. Its zips are
 // good, and if the image has one meaning, they restore it.
 func FuzzAssemble(f *testing.F) {
-	f.Add([]byte{0})
-	f.Add([]byte("\x00\x00\x00\x00\x01\x05\x01\x00"))
-	f.Add([]byte("\x02\x00\x00\x00\x07\x00\x00\x00\x03\x00\x00\x00\x07\x00\x00\x00\x00\x01\x02\x03"))
-	f.Add([]byte("\x01\x02\x01\x02\x07\x00\x00\x00\x05\x01\x00\x00\x02\x01\x00\x01\x07\x00\x00\x00\x06\x00\x00\x00"))
-	f.Add([]byte("\x00\x00\x16\x00\x04\x01\x16\x07\x00\x00\x00\x00\x04\x02\x11\x00\x01\x01\x00\x03\x01\x00"))
+	for _, description := range []string{
+		"\x00",
+		// A file, a link to it, and a file over it.
+		"\x01\x10\x00\x00\x07\x08\x00\x0f\x00\x00\x10\x00\x05",
+		// A directory that becomes a link, and a whiteout.
+		"\x02\x03\x00\x00\x10\x40\x00\x0f\x00\x00\x05\x00\x10\x0f\x00\x00\x0a\x00\x00\x10\x08\x05",
+		// A link to where a layer between has a directory that no entry names.
+		"\x00\x10\x10\x00\x0f\x00\x00\x10\x50\x00\x0f\x00\x00\x07\x00\x10",
+		// An opaque directory, and links to what it hides, inside and outside.
+		"\x00\x10\x40\x00\x10\x06\x00\x0f\x00\x00\x0c\x00\x00\x07\x08\x40\x07\x10\x06",
+	} {
+		f.Add([]byte(description))
+	}
 	f.Fuzz(func(t *testing.T, description []byte) {
 		most, layers := describe(description)
 		dir, result, _, err := convertLayers(t, most, layers...)
@@ -361,8 +367,3 @@ func ambiguousLink(entries []imagetest.Entry, i int, base map[string]imagetest.N
 	}
 	return false
 }
-
-var (
-	_ = context.Background
-	_ = filepath.Join
-)
