@@ -5,14 +5,14 @@ import (
 	"os"
 	"path/filepath"
 
-	layer "github.com/awslabs/aws-lambda-container-image-converter/types"
+	"github.com/awslabs/aws-lambda-container-image-converter/types"
 	"go.yaml.in/yaml/v3"
 )
 
 // WriteARNs writes the layers' ARNs to layers.json and layers.yaml in dir, a
 // plain list each: `aws lambda create-function --layers` and deployment tools
 // take it as it is.
-func WriteARNs(dir string, layers []layer.Layer) error {
+func WriteARNs(dir string, layers []types.Layer) error {
 	arns := make([]string, len(layers))
 	for i, l := range layers {
 		arns[i] = l.ARN

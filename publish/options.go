@@ -7,8 +7,8 @@ import (
 	"slices"
 	"unicode/utf8"
 
-	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
-	layer "github.com/awslabs/aws-lambda-container-image-converter/types"
+	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
+	"github.com/awslabs/aws-lambda-container-image-converter/types"
 	"github.com/opencontainers/go-digest"
 	"github.com/pkg/errors"
 )
@@ -47,21 +47,21 @@ func (e *OptionError) Error() string { return e.Problem }
 // Check finds what Lambda would refuse, without asking it. The error is an
 // *OptionError.
 func (o *Options) Check() error {
-	longest := layer.LayerName(o.Namespace, digest.FromString(""))
+	longest := types.LayerName(o.Namespace, digest.FromString(""))
 	switch {
 	case !layerName.MatchString(o.Namespace):
 		return &OptionError{"Namespace", "Lambda allows letters, digits, - and _ in a layer's name"}
 	case o.Region != "" && !region.MatchString(o.Region):
 		return problem("Region", "%q is no name of a region, such as eu-west-1", o.Region)
-	case len(longest) > layer.MaxLayerName:
+	case len(longest) > types.MaxLayerName:
 		return problem("Namespace", "it makes layer names of %d characters, Lambda allows %d: shorten it by %d",
-			len(longest), layer.MaxLayerName, len(longest)-layer.MaxLayerName)
-	case utf8.RuneCountInString(o.Description) > layer.MaxDescription:
-		return problem("Description", "it has %d characters, Lambda allows %d", utf8.RuneCountInString(o.Description), layer.MaxDescription)
-	case utf8.RuneCountInString(o.LicenseInfo) > layer.MaxLicenseInfo:
-		return problem("LicenseInfo", "it has %d characters, Lambda allows %d", utf8.RuneCountInString(o.LicenseInfo), layer.MaxLicenseInfo)
-	case len(o.Runtimes) > layer.MaxCompatibleRuntimes:
-		return problem("Runtimes", "there are %d, Lambda allows %d", len(o.Runtimes), layer.MaxCompatibleRuntimes)
+			len(longest), types.MaxLayerName, len(longest)-types.MaxLayerName)
+	case utf8.RuneCountInString(o.Description) > types.MaxDescription:
+		return problem("Description", "it has %d characters, Lambda allows %d", utf8.RuneCountInString(o.Description), types.MaxDescription)
+	case utf8.RuneCountInString(o.LicenseInfo) > types.MaxLicenseInfo:
+		return problem("LicenseInfo", "it has %d characters, Lambda allows %d", utf8.RuneCountInString(o.LicenseInfo), types.MaxLicenseInfo)
+	case len(o.Runtimes) > types.MaxCompatibleRuntimes:
+		return problem("Runtimes", "there are %d, Lambda allows %d", len(o.Runtimes), types.MaxCompatibleRuntimes)
 	}
 	return nil
 }
@@ -73,9 +73,9 @@ func problem(option, format string, args ...any) error {
 // UnknownRuntimes returns the names among the options' that this version of the
 // SDK does not list. Lambda may know them all the same.
 func (o *Options) UnknownRuntimes() (unknown []string) {
-	known := types.Runtime("").Values()
+	known := lambdatypes.Runtime("").Values()
 	for _, r := range o.Runtimes {
-		if !slices.Contains(known, types.Runtime(r)) {
+		if !slices.Contains(known, lambdatypes.Runtime(r)) {
 			unknown = append(unknown, r)
 		}
 	}
@@ -84,12 +84,12 @@ func (o *Options) UnknownRuntimes() (unknown []string) {
 
 // Architectures are what Lambda calls the architecture of an image
 // ("amd64", "arm64"); nil for one that Lambda does not have.
-func Architectures(architecture string) []types.Architecture {
+func Architectures(architecture string) []lambdatypes.Architecture {
 	switch architecture {
 	case "amd64":
-		return []types.Architecture{types.ArchitectureX8664}
+		return []lambdatypes.Architecture{lambdatypes.ArchitectureX8664}
 	case "arm64":
-		return []types.Architecture{types.ArchitectureArm64}
+		return []lambdatypes.Architecture{lambdatypes.ArchitectureArm64}
 	}
 	return nil
 }

@@ -12,8 +12,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
-	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
-	layer "github.com/awslabs/aws-lambda-container-image-converter/types"
+	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
+	"github.com/awslabs/aws-lambda-container-image-converter/types"
 	"github.com/pkg/errors"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
@@ -25,7 +25,7 @@ const (
 	// uploading bounds the bytes of zips on their way at a time: a request
 	// holds its zip in memory, and in base64, and takes four times its size
 	// and more.
-	uploading = layer.MaxDirectUpload
+	uploading = types.MaxDirectUpload
 )
 
 // Layers makes sure that Lambda has the layers, whose zips are in dir, and sets
@@ -36,7 +36,7 @@ const (
 // Nothing is uploaded if one of the layers is too large for Lambda. If one
 // fails otherwise, the error tells what was published before; those layers have
 // their ARNs.
-func (p *Publisher) Layers(ctx context.Context, dir string, layers []layer.Layer, architectures []types.Architecture, published func(layer.Layer)) error {
+func (p *Publisher) Layers(ctx context.Context, dir string, layers []types.Layer, architectures []lambdatypes.Architecture, published func(types.Layer)) error {
 	if err := each(ctx, layers, p.find); err != nil {
 		return err
 	}
@@ -47,7 +47,7 @@ func (p *Publisher) Layers(ctx context.Context, dir string, layers []layer.Layer
 	}
 	var mu sync.Mutex // for published, which may write
 	uploads := semaphore.NewWeighted(uploading)
-	return each(ctx, layers, func(ctx context.Context, l *layer.Layer) error {
+	return each(ctx, layers, func(ctx context.Context, l *types.Layer) error {
 		if l.ARN != "" {
 			return nil
 		}
@@ -68,7 +68,7 @@ func (p *Publisher) Layers(ctx context.Context, dir string, layers []layer.Layer
 
 // each does work for all layers, some at a time. After a failure it starts no
 // more, and lets those end that have begun: what they publish should be known.
-func each(ctx context.Context, layers []layer.Layer, work func(context.Context, *layer.Layer) error) error {
+func each(ctx context.Context, layers []types.Layer, work func(context.Context, *types.Layer) error) error {
 	var failed atomic.Bool
 	var g errgroup.Group
 	g.SetLimit(parallel)
@@ -91,7 +91,7 @@ func each(ctx context.Context, layers []layer.Layer, work func(context.Context, 
 // find sets the ARN if Lambda has the layer already. Lambda lists versions
 // without their digests, so they are looked at one by one, newest first: the
 // first one is it for an unchanged image.
-func (p *Publisher) find(ctx context.Context, l *layer.Layer) error {
+func (p *Publisher) find(ctx context.Context, l *types.Layer) error {
 	pages := lambda.NewListLayerVersionsPaginator(p.lambda, &lambda.ListLayerVersionsInput{LayerName: &l.Name},
 		func(o *lambda.ListLayerVersionsPaginatorOptions) { o.StopOnDuplicateToken = true })
 	for pages.HasMorePages() {
@@ -101,7 +101,7 @@ func (p *Publisher) find(ctx context.Context, l *layer.Layer) error {
 		}
 		for _, v := range page.LayerVersions {
 			got, err := p.lambda.GetLayerVersion(ctx, &lambda.GetLayerVersionInput{LayerName: &l.Name, VersionNumber: &v.Version})
-			var gone *types.ResourceNotFoundException
+			var gone *lambdatypes.ResourceNotFoundException
 			if errors.As(err, &gone) { // deleted since it was listed
 				continue
 			} else if err != nil {
@@ -117,14 +117,14 @@ func (p *Publisher) find(ctx context.Context, l *layer.Layer) error {
 }
 
 // checkSize refuses what Lambda would refuse after the upload.
-func (p *Publisher) checkSize(l layer.Layer) error {
+func (p *Publisher) checkSize(l types.Layer) error {
 	switch {
-	case l.UncompressedSize >= layer.MaxUnzippedSize: // Lambda says "smaller than"
+	case l.UncompressedSize >= types.MaxUnzippedSize: // Lambda says "smaller than"
 		return errors.Errorf("it is %s unzipped, and Lambda takes no layer of %s or more: make the image's layer smaller, or two of it",
-			megabytes(l.UncompressedSize), megabytes(layer.MaxUnzippedSize))
-	case l.CodeSize > layer.MaxDirectUpload && p.options.Bucket == "":
+			megabytes(l.UncompressedSize), megabytes(types.MaxUnzippedSize))
+	case l.CodeSize > types.MaxDirectUpload && p.options.Bucket == "":
 		return errors.Errorf("its zip is %s, and Lambda takes %s in a request: name an S3 bucket for larger ones with --s3-bucket",
-			megabytes(l.CodeSize), megabytes(layer.MaxDirectUpload))
+			megabytes(l.CodeSize), megabytes(types.MaxDirectUpload))
 	}
 	return nil
 }
@@ -134,14 +134,14 @@ func megabytes(n int64) string {
 }
 
 // publish makes a new layer version and sets its ARN.
-func (p *Publisher) publish(ctx context.Context, dir string, l *layer.Layer, architectures []types.Architecture) error {
+func (p *Publisher) publish(ctx context.Context, dir string, l *types.Layer, architectures []lambdatypes.Architecture) error {
 	in := &lambda.PublishLayerVersionInput{
 		LayerName:               &l.Name,
-		Content:                 &types.LayerVersionContentInput{},
+		Content:                 &lambdatypes.LayerVersionContentInput{},
 		CompatibleArchitectures: architectures,
 	}
 	for _, r := range p.options.Runtimes {
-		in.CompatibleRuntimes = append(in.CompatibleRuntimes, types.Runtime(r))
+		in.CompatibleRuntimes = append(in.CompatibleRuntimes, lambdatypes.Runtime(r))
 	}
 	if p.options.Description != "" {
 		in.Description = &p.options.Description
@@ -151,7 +151,7 @@ func (p *Publisher) publish(ctx context.Context, dir string, l *layer.Layer, arc
 	}
 	zip := filepath.Join(dir, l.File)
 	var err error
-	if l.CodeSize > layer.MaxDirectUpload {
+	if l.CodeSize > types.MaxDirectUpload {
 		in.Content.S3Bucket = &p.options.Bucket
 		in.Content.S3Key, err = p.store(ctx, zip, l)
 	} else {

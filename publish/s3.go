@@ -11,13 +11,13 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
-	layer "github.com/awslabs/aws-lambda-container-image-converter/types"
+	"github.com/awslabs/aws-lambda-container-image-converter/types"
 	"github.com/pkg/errors"
 )
 
 // store brings a zip to the bucket, unless it is there, and returns its key:
 // NAMESPACE/SHA256-OF-THE-ZIP.zip, the digest in hex.
-func (p *Publisher) store(ctx context.Context, zip string, l *layer.Layer) (*string, error) {
+func (p *Publisher) store(ctx context.Context, zip string, l *types.Layer) (*string, error) {
 	sum, err := base64.StdEncoding.DecodeString(l.CodeSha256)
 	if err != nil {
 		return nil, err
