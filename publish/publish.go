@@ -16,17 +16,10 @@ import (
 	"github.com/awslabs/aws-lambda-container-image-converter/types"
 	"github.com/pkg/errors"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sync/semaphore"
 )
 
-const (
-	// parallel is how many layers are looked up, or published, at a time.
-	parallel = 8
-	// uploading bounds the bytes of zips on their way at a time: a request
-	// holds its zip in memory, and in base64, and takes four times its size
-	// and more.
-	uploading = types.MaxDirectUpload
-)
+// parallel is how many layers are looked up, or published, at a time.
+const parallel = 8
 
 // Layers makes sure that Lambda has the layers, whose zips are in dir, and sets
 // their ARNs. A version with the same name, SHA-256 and size serves as it is;
@@ -46,16 +39,10 @@ func (p *Publisher) Layers(ctx context.Context, dir string, layers []types.Layer
 		}
 	}
 	var mu sync.Mutex // for published, which may write
-	uploads := semaphore.NewWeighted(uploading)
 	return each(ctx, layers, func(ctx context.Context, l *types.Layer) error {
 		if l.ARN != "" {
 			return nil
 		}
-		weight := min(l.CodeSize, uploading)
-		if err := uploads.Acquire(ctx, weight); err != nil {
-			return err
-		}
-		defer uploads.Release(weight)
 		if err := p.publish(ctx, dir, l, architectures); err != nil {
 			return err
 		}
@@ -150,17 +137,23 @@ func (p *Publisher) publish(ctx context.Context, dir string, l *types.Layer, arc
 		in.LicenseInfo = &p.options.LicenseInfo
 	}
 	zip := filepath.Join(dir, l.File)
-	var err error
+	var set []func(*lambda.Options)
 	if l.CodeSize > types.MaxDirectUpload {
+		var err error
 		in.Content.S3Bucket = &p.options.Bucket
-		in.Content.S3Key, err = p.store(ctx, zip, l)
+		if in.Content.S3Key, err = p.store(ctx, zip, l); err != nil {
+			return err
+		}
 	} else {
-		in.Content.ZipFile, err = os.ReadFile(zip)
+		f, err := os.Open(zip)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		in.Content.ZipFile = []byte{}
+		set = append(set, lambda.WithAPIOptions(streamZip(f, l.CodeSize)))
 	}
-	if err != nil {
-		return err
-	}
-	out, err := p.lambda.PublishLayerVersion(ctx, in)
+	out, err := p.lambda.PublishLayerVersion(ctx, in, set...)
 	if err != nil {
 		return err
 	}
