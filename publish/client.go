@@ -3,6 +3,7 @@ package publish
 import (
 	"cmp"
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"slices"
@@ -129,16 +130,19 @@ func load(ctx context.Context, o Options) (aws.Config, error) {
 			// Layers are few: no need for what keeps thousands of calls from
 			// being tried again together.
 			r.RateLimiter = ratelimit.None
-			r.Retryables = append([]retry.IsErrorRetryable{retry.IsErrorRetryableFunc(unreachable)}, r.Retryables...)
+			r.Retryables = append([]retry.IsErrorRetryable{retry.IsErrorRetryableFunc(worthwhile)}, r.Retryables...)
 		})
 	}
 	return cfg, nil
 }
 
-// unreachable says not to try again where nobody answers, even after a long
-// wait, or the name is wrong.
-func unreachable(err error) aws.Ternary {
+// worthwhile says not to try again where nobody answers, even after a long
+// wait, or the name is wrong; and to do so where an answer was cut.
+func worthwhile(err error) aws.Ternary {
 	var dns *net.DNSError
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return aws.TrueTernary
+	}
 	if errors.Is(err, syscall.ECONNREFUSED) || errors.As(err, &dns) && dns.IsNotFound || errors.Is(err, context.DeadlineExceeded) {
 		return aws.FalseTernary
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"github.com/pkg/errors"
 )
 
@@ -87,35 +88,68 @@ func noConfig(err error, o Options) error {
 
 // noCredentials says in one line what a chain of providers says in ten.
 func noCredentials(err error, cfg aws.Config, profile string) error {
-	from, option := "AWS credentials", ""
+	from := "AWS credentials"
 	if profile != "" {
 		from += fmt.Sprintf(" of profile %q", profile)
-		option = " --profile " + profile
 	}
 	say := func(format string, args ...any) error {
 		return errors.WithStack(&explainedError{from + ": " + fmt.Sprintf(format, args...), err})
 	}
-	var operation *smithy.OperationError
-	asked := errors.As(err, &operation)
 	has := func(s ...aws.CredentialSource) bool {
 		return slices.ContainsFunc(providers(cfg), func(p aws.CredentialSource) bool { return slices.Contains(s, p) })
 	}
+	service := askedService(err)
 	switch {
-	case asked && operation.Service() == sts.ServiceID: // who asks for the role is known
-		return errors.WithMessagef(explain(err), "%s, from %s", from, operation.Service())
+	case service == sts.ServiceID: // who asks for the role is known
+		return errors.WithMessagef(explain(err), "%s, from %s", from, service)
 	case has(aws.CredentialSourceSSO, aws.CredentialSourceSSOLegacy):
-		return say("%s: sign in again with `aws sso login%s`", reason(err), option)
+		return say("%s: sign in again with `aws sso login%s`", reason(err), profileOption(cfg, profile))
 	case has(aws.CredentialSourceLogin):
-		return say("%s: sign in again with `aws login%s`", reason(err), option)
+		return say("%s: sign in again with `aws login%s`", reason(err), profileOption(cfg, profile))
 	case has(aws.CredentialSourceProcess):
-		return say("its credential_process failed: %s: run `aws configure export-credentials%s` to see whether it works for the AWS CLI", reason(err), option)
-	case asked && operation.Service() != "ec2imds":
-		return errors.WithMessagef(explain(err), "%s, from %s", from, operation.Service())
-	case !asked || profile != "": // there is something, and it does not work
+		return say("its credential_process failed: %s: run `aws configure export-credentials%s` to see whether it works for the AWS CLI", reason(err), profileOption(cfg, profile))
+	case service != "" && service != imdsService:
+		return errors.WithMessagef(explain(err), "%s, from %s", from, service)
+	case service == "" || profile != "": // there is something, and it does not work
 		return say("%s; `aws sso login` renews those of SSO, `aws configure` sets others", bottom(err))
 	}
 	const ways = "set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, run `aws configure` or `aws sso login`, or use --dry-run"
 	return errors.WithStack(&explainedError{"no AWS credentials: " + ways, err})
+}
+
+// imdsService is the EC2 instance metadata service, which is asked last.
+const imdsService = "ec2imds"
+
+// askedService is the service that was asked for credentials, in vain; empty: it
+// has not come to that. A call that was never made, for want of credentials to sign
+// it with, does not count.
+func askedService(err error) (service string) {
+	var operation *smithy.OperationError
+	for rest := err; errors.As(rest, &operation); rest = operation.Err {
+		service = operation.Service()
+	}
+	var answered *smithyhttp.ResponseError
+	var unsent *smithyhttp.RequestSendError
+	if service != imdsService && !errors.As(err, &answered) && !errors.As(err, &unsent) {
+		return ""
+	}
+	return service
+}
+
+// profileOption names the profile whose credentials are missing to the AWS CLI: a
+// role's are got with those of another.
+func profileOption(cfg aws.Config, profile string) string {
+	_, shared := sources(cfg)
+	if shared.Source != nil {
+		for shared.Source != nil {
+			shared = *shared.Source
+		}
+		profile = shared.Profile
+	}
+	if profile == "" {
+		return ""
+	}
+	return " --profile " + profile
 }
 
 // reason is why there are no credentials: what AWS says, or else the innermost

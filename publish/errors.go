@@ -92,6 +92,8 @@ func notAWS(err error) string {
 	var api smithy.APIError
 	var unread *smithy.DeserializationError
 	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, context.DeadlineExceeded), errors.As(err, new(*net.OpError)): // AWS's, perhaps
+		return ""
 	case errors.As(err, &unread):
 	case errors.As(err, &api) && api.ErrorCode() == "UnknownError" && api.ErrorMessage() == "UnknownError":
 	default:

@@ -85,20 +85,29 @@ func (a *API) getLayerVersionPolicy(r request) (int, any, *apiError) {
 	if failure != nil {
 		return 0, nil, failure
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	statements := a.policies[v.ARN()]
-	if len(statements) == 0 {
+	policy := a.Policy(v.ARN())
+	if policy == "" {
 		return 0, nil, &apiError{
 			status: 404, code: "ResourceNotFoundException",
 			message: "No policy is associated with the given resource.",
 		}
 	}
-	policy := inJSON(struct {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return http.StatusOK, map[string]string{"Policy": policy, "RevisionId": a.revision(v)}, nil
+}
+
+// Policy returns the policy of the layer version with this ARN; empty: it has none.
+func (a *API) Policy(arn string) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.policies[arn]) == 0 {
+		return ""
+	}
+	return inJSON(struct {
 		Version, Id string
 		Statement   []statement
-	}{"2012-10-17", "default", statements})
-	return http.StatusOK, map[string]string{"Policy": policy, "RevisionId": a.revision(v)}, nil
+	}{"2012-10-17", "default", a.policies[arn]})
 }
 
 // revision tells one state of a policy from others.
