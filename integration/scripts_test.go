@@ -1,4 +1,5 @@
-package main
+// Package integration runs the program as its users do.
+package integration
 
 import (
 	"archive/zip"
@@ -29,6 +30,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/awslabs/aws-lambda-container-image-converter/cli"
 	"github.com/awslabs/aws-lambda-container-image-converter/internal/fakeengine"
 	"github.com/awslabs/aws-lambda-container-image-converter/internal/imagetest"
 )
@@ -37,7 +39,7 @@ var update = flag.Bool("update", false, "write what the programs print into the 
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"img2lambda": main,
+		"img2lambda": func() { os.Exit(cli.Main(context.Background(), os.Args, os.Stdout, os.Stderr)) },
 		"interrupt":  interrupt,
 	})
 }
