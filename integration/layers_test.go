@@ -50,6 +50,21 @@ func parseLayers(text string) (layers [][]imagetest.Entry, err error) {
 	return layers, nil
 }
 
+// layerLines brings layers into the form of parseLayers: each is a line, with ;
+// between its entries.
+func layerLines(layers []string) string {
+	return "layer\n" + strings.ReplaceAll(strings.Join(layers, "\nlayer\n"), ";", "\n")
+}
+
+// layersOf describes n layers with files that differ by name, and one with a
+// function.
+func layersOf(name string, n int) (layers []string) {
+	for i := range n {
+		layers = append(layers, fmt.Sprintf("file opt/%s/%d %d;random opt/%s/random%d 20000", name, i, i, name, i))
+	}
+	return append(layers, "file var/task/"+name+" function")
+}
+
 func parseEntry(line string) (e imagetest.Entry, err error) {
 	what, rest, _ := strings.Cut(line, " ")
 	kind, set, err := parseOptions(what)
