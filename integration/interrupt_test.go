@@ -72,7 +72,7 @@ func TestInterruptedAnywhere(t *testing.T) {
 	dir := t.TempDir()
 	writeLayout(t, filepath.Join(dir, "old"), layersOf("old", 2)...)
 	writeLayout(t, filepath.Join(dir, "new"), layersOf("new", 6)...)
-	points := 15
+	points := 20
 	if os.Getenv("IMG2LAMBDA_TEST_LONG") != "" {
 		points = 1000
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -20,10 +21,21 @@ import (
 var update = flag.Bool("update", false, "write what the programs print into the scripts")
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
+	testscript.Main(withShortTMPDIR{m}, map[string]func(){
 		"img2lambda": func() { os.Exit(cli.Main(context.Background(), os.Args, os.Stdout, os.Stderr)) },
 		"interrupt":  interrupt,
 	})
+}
+
+// withShortTMPDIR runs tests with paths short enough for Unix sockets, which have
+// room for about 100 bytes.
+type withShortTMPDIR struct{ *testing.M }
+
+func (w withShortTMPDIR) Run() int {
+	if runtime.GOOS != "windows" && len(os.TempDir()) > 30 {
+		os.Setenv("TMPDIR", "/tmp")
+	}
+	return w.M.Run()
 }
 
 // TestScripts runs testdata/*.txtar: the program as a user types it, on a
