@@ -1,4 +1,4 @@
-package extract
+package source
 
 import (
 	"archive/tar"
@@ -13,8 +13,10 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/awslabs/aws-lambda-container-image-converter/extract"
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/moby/moby/client"
+	"github.com/opencontainers/go-digest"
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/pkg/errors"
 	"go.podman.io/image/v5/docker/reference"
@@ -38,8 +40,8 @@ func isFile(name string) bool {
 
 // openEngine finds the image that the docker CLI would, rest being its name or
 // ID.
-func openEngine(ctx context.Context, rest string, p Platform) (_ source, err error) {
-	name := rest
+func openEngine(ctx context.Context, r Reference, o Options) (_ extract.Source, err error) {
+	name := r.rest
 	if named, err := reference.ParseNormalizedNamed(name); err == nil && !imageID.MatchString(name) {
 		name = reference.FamiliarString(reference.TagNameOnly(named))
 	}
@@ -73,8 +75,8 @@ func openEngine(ctx context.Context, rest string, p Platform) (_ source, err err
 		return nil, ctx.Err()
 	case cerrdefs.IsNotFound(err) && imageID.MatchString(name):
 		return nil, errors.Errorf("the Docker engine has no image %s: `docker image ls` lists those it has", name)
-	case cerrdefs.IsNotFound(err) && isFile(rest):
-		return nil, errors.Errorf("the Docker engine has no image %s; for the file of that name, say what it is: docker-archive:%s or oci-archive:%s", name, rest, rest)
+	case cerrdefs.IsNotFound(err) && isFile(r.rest):
+		return nil, errors.Errorf("the Docker engine has no image %s; for the file of that name, say what it is: docker-archive:%s or oci-archive:%s", name, r.rest, r.rest)
 	case cerrdefs.IsNotFound(err):
 		return nil, errors.Errorf("the Docker engine has no image %s: `docker pull %s` gets it, or read it from its registry with -i docker://%s", name, name, name)
 	case errors.Is(err, os.ErrNotExist), strings.HasPrefix(err.Error(), "Cannot connect to the Docker daemon"):
@@ -82,6 +84,7 @@ func openEngine(ctx context.Context, rest string, p Platform) (_ source, err err
 	default:
 		return nil, errors.Wrapf(err, "Docker engine at %s", api.DaemonHost())
 	}
+	p := o.Platform
 	e := &engine{api: api, name: name, platform: p}
 	if there := (Platform{info.Os, info.Architecture, info.Variant}); !p.isZero() && p.check(there) != nil {
 		// An engine with the containerd image store may have several.
@@ -95,7 +98,7 @@ func openEngine(ctx context.Context, rest string, p Platform) (_ source, err err
 }
 
 // certificates returns where the docker CLI looks for them: in DOCKER_CERT_PATH
-// or beside its configuration. Only the authority's has to be there.
+// or beside its configuration. Only ca.pem has to exist.
 func certificates() (ca, cert, key string) {
 	home, _ := os.UserHomeDir() // without one, nothing is found
 	dir := cmp.Or(os.Getenv("DOCKER_CERT_PATH"), os.Getenv("DOCKER_CONFIG"), filepath.Join(home, ".docker"))
@@ -109,12 +112,13 @@ func certificates() (ca, cert, key string) {
 	return filepath.Join(dir, "ca.pem"), optional("cert.pem"), optional("key.pem")
 }
 
-func (e *engine) close() error { return e.api.Close() }
+// Close is part of extract.Source.
+func (e *engine) Close() error { return e.api.Close() }
 
-// read works on the engine's export of the image while it arrives. What its
-// files are is known only when its manifest comes by, which may be last: each
-// that looks like a layer is repacked.
-func (e *engine) read(ctx context.Context, repack repackFunc) (*image, error) {
+// Read takes the layers from the engine's export of the image while it arrives.
+// Which files are layers only the export's manifest says, and it may come last:
+// so every file that looks like a layer is read as one.
+func (e *engine) Read(ctx context.Context, layer extract.LayerFunc) (*extract.Image, error) {
 	request := newRequest(ctx)
 	request.timer.Stop() // an engine may put all together before it sends anything
 	saved, err := e.api.ImageSave(request.ctx, []string{e.name}, e.options...)
@@ -124,7 +128,7 @@ func (e *engine) read(ctx context.Context, repack repackFunc) (*image, error) {
 	}
 	body := &answer{saved, request}
 	defer body.Close()
-	img, err := readExport(ctx, body, e.platform, repack)
+	img, err := readExport(ctx, body, e.platform, layer)
 	return img, errors.Wrapf(err, "Docker engine's export of %s", e.name)
 }
 
@@ -133,19 +137,19 @@ func (e *engine) read(ctx context.Context, repack repackFunc) (*image, error) {
 type export struct {
 	documents inMemory
 	size      int64 // of the documents, in bytes
-	layers    map[string]repackResult
+	layers    map[string]layerResult
 	links     map[string]string
 }
 
-// repackResult is a layer, or why it is none: that matters only if the image
-// has it.
-type repackResult struct {
-	*repacked
-	err error
+// layerResult is the DiffID of a file that looked like a layer, or why it is no
+// layer after all: that matters only if the image has it.
+type layerResult struct {
+	diffID digest.Digest
+	err    error
 }
 
-func readExport(ctx context.Context, r io.Reader, p Platform, repack repackFunc) (*image, error) {
-	x := export{documents: inMemory{}, layers: map[string]repackResult{}, links: map[string]string{}}
+func readExport(ctx context.Context, r io.Reader, p Platform, layer extract.LayerFunc) (*extract.Image, error) {
+	x := export{documents: inMemory{}, layers: map[string]layerResult{}, links: map[string]string{}}
 	for t := tar.NewReader(r); ; {
 		h, err := t.Next()
 		if err == io.EOF {
@@ -156,7 +160,7 @@ func readExport(ctx context.Context, r io.Reader, p Platform, repack repackFunc)
 		name := cleanPath(h.Name)
 		switch h.Typeflag {
 		case tar.TypeReg:
-			err = x.file(ctx, name, h.Size, t, repack)
+			err = x.file(ctx, name, h.Size, t, layer)
 		case tar.TypeSymlink:
 			x.links[name] = cleanPath(path.Join(path.Dir(name), h.Linkname))
 		case tar.TypeLink:
@@ -175,7 +179,7 @@ func readExport(ctx context.Context, r io.Reader, p Platform, repack repackFunc)
 	if err != nil {
 		return nil, err
 	}
-	img := &image{id: found.id, config: found.config}
+	img := newImage(found.id, found.config)
 	for i, name := range found.Layers {
 		name = cleanPath(name)
 		for range 8 {
@@ -190,27 +194,27 @@ func readExport(ctx context.Context, r io.Reader, p Platform, repack repackFunc)
 		if l.err != nil {
 			return nil, errors.Wrapf(l.err, "layer %s", found.config.RootFS.DiffIDs[i])
 		}
-		img.layers = append(img.layers, l.repacked)
+		img.Layers = append(img.Layers, l.diffID)
 	}
 	return img, nil
 }
 
 // file takes a file of the export in.
-func (x *export) file(ctx context.Context, name string, size int64, r io.Reader, repack repackFunc) error {
+func (x *export) file(ctx context.Context, name string, size int64, r io.Reader, layer extract.LayerFunc) error {
 	buffered := bufio.NewReader(r)
-	layer, err := looksLikeLayer(buffered)
+	isLayer, err := looksLikeLayer(buffered)
 	switch {
 	case err != nil:
 		return err
-	case layer:
+	case isLayer:
 		if len(x.layers) == maxLayers {
 			return errors.Errorf("it has more than %d layers", maxLayers)
 		}
-		l, err := repack(ctx, "layer "+strings.TrimSuffix(name, "/layer.tar"), size, buffered)
+		diffID, err := layer(ctx, "layer "+strings.TrimSuffix(name, "/layer.tar"), size, buffered)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		x.layers[name] = repackResult{l, err}
+		x.layers[name] = layerResult{diffID, err}
 	case size <= maxDocument:
 		if x.size += size; x.size > maxDocuments {
 			return errors.Errorf("it has more than %d MB of manifests and configs", maxDocuments>>20)
@@ -228,8 +232,8 @@ func (x *export) file(ctx context.Context, name string, size int64, r io.Reader,
 // names the sum of its own bytes, the eight of that number taken for spaces
 // (POSIX pax, "ustar Interchange Format"). An empty tar is zeros.
 func looksLikeLayer(r *bufio.Reader) (bool, error) {
-	if c, err := sniff(r); c != plain || err != nil {
-		return c != plain, err
+	if c, err := extract.Sniff(r); c != extract.Uncompressed || err != nil {
+		return c != extract.Uncompressed, err
 	}
 	header, err := r.Peek(512)
 	if err == io.EOF {

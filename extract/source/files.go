@@ -1,4 +1,4 @@
-package extract
+package source
 
 import (
 	"archive/tar"
@@ -10,15 +10,22 @@ import (
 	"path"
 	"path/filepath"
 
+	"github.com/awslabs/aws-lambda-container-image-converter/extract"
 	"github.com/pkg/errors"
 )
+
+// cleanPath gives a tar's name for a path in the form that members have. Names
+// that climb with ".." stop at the top.
+func cleanPath(name string) string {
+	return path.Clean("/" + name)[1:]
+}
 
 // files are the files of an image layout or archive, by their names.
 type files interface {
 	// open returns a file's content and its size in bytes; the error wraps
 	// os.ErrNotExist if there is no such file.
 	open(name string) (io.ReadCloser, int64, error)
-	close() error
+	Close() error
 }
 
 // readDocument reads a small file.
@@ -51,12 +58,14 @@ func (d directory) open(name string) (io.ReadCloser, int64, error) {
 	return f, info.Size(), err
 }
 
-func (d directory) close() error { return nil }
+// Close is there for the interface.
+func (d directory) Close() error { return nil }
 
 // archive is files in a tar, which are read where they are.
 type archive struct {
-	file    *os.File
-	members map[string]member
+	file      *os.File
+	temporary bool // the file is our own
+	members   map[string]member
 }
 
 type member struct {
@@ -77,7 +86,7 @@ func openArchive(ctx context.Context, name, dir string) (_ *archive, err error) 
 		}
 	}()
 	r := bufio.NewReader(f)
-	c, err := sniff(r)
+	c, err := extract.Sniff(r)
 	if err != nil {
 		return nil, err
 	}
@@ -85,13 +94,14 @@ func openArchive(ctx context.Context, name, dir string) (_ *archive, err error) 
 	if err != nil {
 		return nil, err
 	}
-	if c != plain || !info.Mode().IsRegular() {
+	unpacked := c != extract.Uncompressed || !info.Mode().IsRegular()
+	if unpacked {
 		compressed := f
 		defer compressed.Close()
 		if f, err = os.CreateTemp(dir, "archive-"); err != nil {
 			return nil, err
 		}
-		content, err := decompress(r, c)
+		content, err := c.Decompress(r)
 		if err == nil {
 			err = unpack(ctx, f, content)
 			content.Close()
@@ -103,7 +113,7 @@ func openArchive(ctx context.Context, name, dir string) (_ *archive, err error) 
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return nil, err
 	}
-	a := &archive{file: f, members: make(map[string]member)}
+	a := &archive{file: f, temporary: unpacked, members: make(map[string]member)}
 	for t := tar.NewReader(f); ; {
 		h, err := t.Next()
 		if err == io.EOF {
@@ -171,7 +181,14 @@ func (a *archive) open(name string) (io.ReadCloser, int64, error) {
 	return io.NopCloser(io.NewSectionReader(a.file, m.offset, m.size)), m.size, nil
 }
 
-func (a *archive) close() error { return a.file.Close() }
+// Close closes the tar, and removes it if it was written out.
+func (a *archive) Close() error {
+	err := a.file.Close()
+	if a.temporary {
+		os.Remove(a.file.Name())
+	}
+	return err
+}
 
 // inMemory is small files that came by in a stream.
 type inMemory map[string][]byte
@@ -184,4 +201,5 @@ func (m inMemory) open(name string) (io.ReadCloser, int64, error) {
 	return io.NopCloser(bytes.NewReader(b)), int64(len(b)), nil
 }
 
-func (m inMemory) close() error { return nil }
+// Close is there for the interface.
+func (m inMemory) Close() error { return nil }

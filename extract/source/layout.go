@@ -1,4 +1,4 @@
-package extract
+package source
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/awslabs/aws-lambda-container-image-converter/extract"
 	"github.com/opencontainers/go-digest"
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/pkg/errors"
@@ -27,19 +28,19 @@ type layout struct {
 	image ispec.Descriptor // of the chosen image
 }
 
-func openLayout(ctx context.Context, r Reference, work string, p Platform) (_ source, err error) {
+func openLayout(ctx context.Context, r Reference, o Options) (_ extract.Source, err error) {
 	var f files
-	if r.transport == fromLayout {
+	if r.transport.prefix == "oci:" {
 		f = directory(r.path)
-	} else if f, err = openArchive(ctx, r.path, work); err != nil {
+	} else if f, err = openArchive(ctx, r.path, o.Dir); err != nil {
 		return nil, notThere(err, r.path)
 	}
 	l := &layout{files: f}
-	if err := l.find(r, p); err != nil {
-		f.close()
+	if err := l.find(r, o.Platform); err != nil {
+		f.Close()
 		return nil, err
 	}
-	return &manifestSource{store: l, platform: p}, nil
+	return &manifestSource{store: l, platform: o.Platform}, nil
 }
 
 // notThere says plainly that there is no such file.
@@ -58,7 +59,7 @@ func (l *layout) find(r Reference, p Platform) error {
 	}
 	b, err := readDocument(l.files, ispec.ImageIndexFile)
 	if err != nil {
-		return errors.Wrapf(err, "%s is no OCI image layout", r.path)
+		return errors.Wrapf(err, "%s is not an OCI image layout", r.path)
 	}
 	var index ispec.Index
 	if err := json.Unmarshal(b, &index); err != nil {
@@ -76,7 +77,7 @@ func (l *layout) find(r Reference, p Platform) error {
 		if tag == "" {
 			tag = d.Digest.String()
 		}
-		there = append(there, r.transport+":"+r.path+":"+tag)
+		there = append(there, r.transport.prefix+r.path+":"+tag)
 	}
 	if len(found) > 1 {
 		found = slices.DeleteFunc(found, func(d ispec.Descriptor) bool {
@@ -141,4 +142,5 @@ func blobPath(d digest.Digest) (string, error) {
 	return ispec.ImageBlobsDir + "/" + d.Algorithm().String() + "/" + d.Encoded(), nil
 }
 
-func (l *layout) close() error { return l.files.close() }
+// Close is part of extract.Source.
+func (l *layout) Close() error { return l.files.Close() }

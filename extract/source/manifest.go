@@ -1,4 +1,4 @@
-package extract
+package source
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/awslabs/aws-lambda-container-image-converter/extract"
 	"github.com/opencontainers/go-digest"
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/pkg/errors"
@@ -25,7 +26,7 @@ type store interface {
 	manifest(ctx context.Context, d digest.Digest) (content []byte, mediaType string, err error)
 	// blob returns a blob's content, which is not checked yet.
 	blob(ctx context.Context, b podman.BlobInfo) (io.ReadCloser, error)
-	close() error
+	Close() error
 }
 
 // manifestSource reads an image whose parts are named by their digests: index,
@@ -35,12 +36,12 @@ type manifestSource struct {
 	platform Platform
 }
 
-func (s *manifestSource) read(ctx context.Context, repack repackFunc) (*image, error) {
+// Read is part of extract.Source.
+func (s *manifestSource) Read(ctx context.Context, layer extract.LayerFunc) (*extract.Image, error) {
 	m, d, err := s.choose(ctx)
 	if err != nil {
 		return nil, err
 	}
-	img := &image{digest: d, id: m.ConfigInfo().Digest}
 	r, err := s.blob(ctx, m.ConfigInfo())
 	if err != nil {
 		return nil, errors.Wrap(err, "the image's config")
@@ -53,11 +54,12 @@ func (s *manifestSource) read(ctx context.Context, repack repackFunc) (*image, e
 	if err != nil {
 		return nil, errors.Wrap(err, "the image's config")
 	}
-	if img.config, err = parseConfig(config, s.platform); err != nil {
+	parsed, err := parseConfig(config, s.platform)
+	if err != nil {
 		return nil, err
 	}
 	layers := m.LayerInfos()
-	if err := checkCount(img.config, len(layers)); err != nil {
+	if err := checkCount(parsed, len(layers)); err != nil {
 		return nil, err
 	}
 	blobs := make([]layerBlob, len(layers))
@@ -66,7 +68,7 @@ func (s *manifestSource) read(ctx context.Context, repack repackFunc) (*image, e
 			return nil, errors.Wrapf(err, "layer %s", l.Digest)
 		}
 		info := l.BlobInfo
-		if info.Digest == img.config.RootFS.DiffIDs[i] {
+		if info.Digest == parsed.RootFS.DiffIDs[i] {
 			info.Digest = "" // plain: what is read is hashed anyway
 		}
 		blobs[i] = layerBlob{
@@ -81,7 +83,9 @@ func (s *manifestSource) read(ctx context.Context, repack repackFunc) (*image, e
 			},
 		}
 	}
-	img.layers, err = repackAll(ctx, blobs, repack)
+	img := newImage(m.ConfigInfo().Digest, parsed)
+	img.Digest = d
+	img.Layers, err = readAll(ctx, blobs, layer)
 	return img, err
 }
 
@@ -131,6 +135,11 @@ func platforms(list manifest.List) (there []Platform) {
 	return there
 }
 
+// newImage is what a config says of the image with that ID.
+func newImage(id digest.Digest, config ispec.Image) *extract.Image {
+	return &extract.Image{ID: id, Platform: platformOf(config.Platform).String(), DiffIDs: config.RootFS.DiffIDs}
+}
+
 // parseConfig reads an image's config (OCI image spec, config.md).
 func parseConfig(b []byte, p Platform) (config ispec.Image, err error) {
 	if err := json.Unmarshal(b, &config); err != nil {
@@ -178,9 +187,10 @@ type layerBlob struct {
 	open      func(ctx context.Context) (r io.ReadCloser, size int64, err error)
 }
 
-// repackAll repacks layers in parallel, and the same one only once.
-func repackAll(ctx context.Context, blobs []layerBlob, repack repackFunc) ([]*repacked, error) {
-	done := make([]*repacked, len(blobs))
+// readAll hands layers to a function in parallel, and the same one only once. It
+// returns their DiffIDs.
+func readAll(ctx context.Context, blobs []layerBlob, layer extract.LayerFunc) ([]digest.Digest, error) {
+	done := make([]digest.Digest, len(blobs))
 	first := make(map[string]int)
 	g, ctx := errgroup.WithContext(ctx)
 	// At least two, for the network or a decompressor to go on beside.
@@ -199,7 +209,7 @@ func repackAll(ctx context.Context, blobs []layerBlob, repack repackFunc) ([]*re
 				return errors.Wrap(err, b.name)
 			}
 			defer r.Close()
-			done[i], err = repack(ctx, b.name, size, r)
+			done[i], err = layer(ctx, b.name, size, r)
 			return err
 		})
 	}

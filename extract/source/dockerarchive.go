@@ -1,4 +1,4 @@
-package extract
+package source
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/awslabs/aws-lambda-container-image-converter/extract"
 	"github.com/opencontainers/go-digest"
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/pkg/errors"
@@ -34,7 +35,7 @@ type dockerImage struct {
 func findDockerImage(f files, r Reference, p Platform) (*dockerImage, error) {
 	b, err := readDocument(f, "manifest.json")
 	if err != nil {
-		return nil, errors.Wrap(err, "this is no archive as `docker save` writes it")
+		return nil, errors.Wrap(err, "not a `docker save` archive")
 	}
 	var manifests []dockerManifest
 	if err := json.Unmarshal(b, &manifests); err != nil {
@@ -50,7 +51,7 @@ func findDockerImage(f files, r Reference, p Platform) (*dockerImage, error) {
 			names = []string{id}
 		}
 		for _, t := range names {
-			there = append(there, r.transport+":"+r.path+":"+t)
+			there = append(there, r.transport.prefix+r.path+":"+t)
 		}
 		if r.tag != "" && !slices.ContainsFunc(m.RepoTags, func(t string) bool { return sameName(t, r.tag) }) && configDigest(m) != r.tag {
 			continue
@@ -118,32 +119,31 @@ type dockerArchive struct {
 	image *dockerImage
 }
 
-func openDockerArchive(ctx context.Context, r Reference, work string, p Platform) (source, error) {
-	a, err := openArchive(ctx, r.path, work)
+func openDockerArchive(ctx context.Context, r Reference, o Options) (extract.Source, error) {
+	a, err := openArchive(ctx, r.path, o.Dir)
 	if err != nil {
 		return nil, notThere(err, r.path)
 	}
-	image, err := findDockerImage(a, r, p)
+	image, err := findDockerImage(a, r, o.Platform)
 	if err != nil {
-		a.close()
+		a.Close()
 		return nil, err
 	}
 	return &dockerArchive{a, image}, nil
 }
 
-func (a *dockerArchive) read(ctx context.Context, repack repackFunc) (*image, error) {
+// Read is part of extract.Source.
+func (a *dockerArchive) Read(ctx context.Context, layer extract.LayerFunc) (*extract.Image, error) {
 	blobs := make([]layerBlob, len(a.image.Layers))
+	var err error
 	for i, name := range a.image.Layers {
-		key, _, err := a.find(name)
-		if err != nil {
+		if blobs[i].key, _, err = a.find(name); err != nil {
 			return nil, errors.Wrapf(err, "layer %s", a.image.config.RootFS.DiffIDs[i])
 		}
-		blobs[i] = layerBlob{
-			key:  key,
-			name: "layer " + a.image.config.RootFS.DiffIDs[i].String(),
-			open: func(context.Context) (io.ReadCloser, int64, error) { return a.open(name) },
-		}
+		blobs[i].name = "layer " + a.image.config.RootFS.DiffIDs[i].String()
+		blobs[i].open = func(context.Context) (io.ReadCloser, int64, error) { return a.open(name) }
 	}
-	layers, err := repackAll(ctx, blobs, repack)
-	return &image{id: a.image.id, config: a.image.config, layers: layers}, err
+	img := newImage(a.image.id, a.image.config)
+	img.Layers, err = readAll(ctx, blobs, layer)
+	return img, err
 }

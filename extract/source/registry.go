@@ -1,10 +1,11 @@
-package extract
+package source
 
 import (
 	"context"
 	"io"
 	"strings"
 
+	"github.com/awslabs/aws-lambda-container-image-converter/extract"
 	"github.com/docker/distribution/registry/api/errcode"
 	v2 "github.com/docker/distribution/registry/api/v2"
 	"github.com/opencontainers/go-digest"
@@ -21,8 +22,8 @@ type repository struct {
 	pinned digest.Digest // the manifest's, if the reference names it
 }
 
-func openRegistry(ctx context.Context, rest string, o Options) (source, error) {
-	named, err := reference.ParseNormalizedNamed(strings.TrimPrefix(rest, "//"))
+func openRegistry(ctx context.Context, r Reference, o Options) (extract.Source, error) {
+	named, err := reference.ParseNormalizedNamed(r.rest)
 	if err != nil {
 		return nil, err
 	}
@@ -45,11 +46,11 @@ func openRegistry(ctx context.Context, rest string, o Options) (source, error) {
 	if err != nil {
 		return nil, otherTags(ctx, sys, ref, err)
 	}
-	r := &repository{ImageSource: src}
+	repo := &repository{ImageSource: src}
 	if d, ok := ref.DockerReference().(reference.Digested); ok {
-		r.pinned = d.Digest()
+		repo.pinned = d.Digest()
 	}
-	return &manifestSource{store: r, platform: o.Platform}, nil
+	return &manifestSource{store: repo, platform: o.Platform}, nil
 }
 
 // otherTags adds to the error about a tag that is not there those that are.
@@ -99,5 +100,3 @@ func (r *repository) blob(ctx context.Context, b podman.BlobInfo) (io.ReadCloser
 	request.timer.Stop() // until somebody reads
 	return &answer{blob, request}, nil
 }
-
-func (r *repository) close() error { return r.Close() }
