@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/internal/imagetest"
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/ziptest"
 )
 
 // bigFiles are files around the sizes at which compressing in blocks can go
@@ -42,8 +43,8 @@ func TestBlocks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := expected(imagetest.Flatten(layers), layerRoot)
-	got := restore(t, layerZips(dir, result)...)
+	want := ziptest.Below(imagetest.Flatten(layers), layerRoot)
+	got := ziptest.Restore(t, layerZips(dir, result)...)
 	for p, n := range want {
 		if got[p].Body != n.Body { // a diff would be of megabytes
 			t.Errorf("/opt/%s is not as it was", p)
@@ -52,7 +53,7 @@ func TestBlocks(t *testing.T) {
 	if len(got) != len(want) {
 		t.Errorf("%d paths, want %d", len(got), len(want))
 	}
-	if !haveUnzip() {
+	if !ziptest.HaveUnzip() {
 		return
 	}
 	if out, err := exec.Command("unzip", "-tqq", filepath.Join(dir, "layer-1.zip")).CombinedOutput(); err != nil {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/internal/imagetest"
 )
@@ -28,10 +29,10 @@ type claims struct {
 	diffIDs []digest.Digest
 }
 
-func (c claims) read(ctx context.Context, repack repackFunc) (*image, error) {
-	img, err := c.memory.read(ctx, repack)
+func (c claims) Read(ctx context.Context, repack LayerFunc) (*Image, error) {
+	img, err := c.memory.Read(ctx, repack)
 	if err == nil {
-		img.config.RootFS.DiffIDs = c.diffIDs
+		img.DiffIDs = c.diffIDs
 	}
 	return img, err
 }
@@ -66,26 +67,21 @@ type interrupted struct {
 	then         func(ctx context.Context) io.Reader
 }
 
-func (s interrupted) read(ctx context.Context, repack repackFunc) (*image, error) {
-	img := &image{}
-	var blobs []layerBlob
+func (s interrupted) Read(ctx context.Context, repack LayerFunc) (*Image, error) {
+	img := &Image{Layers: make([]digest.Digest, len(s.memory))}
+	g, ctx := errgroup.WithContext(ctx)
 	for i, b := range s.memory {
-		img.config.RootFS.DiffIDs = append(img.config.RootFS.DiffIDs, digest.FromBytes(b))
-		blobs = append(blobs, layerBlob{
-			key:  fmt.Sprint(i),
-			name: fmt.Sprint("layer ", i),
-			open: func(ctx context.Context) (io.ReadCloser, int64, error) {
-				var r io.Reader = bytes.NewReader(b)
-				if i == s.layer {
-					r = io.MultiReader(bytes.NewReader(b[:s.after]), s.then(ctx), bytes.NewReader(b[s.after:]))
-				}
-				return io.NopCloser(r), int64(len(b)), nil
-			},
+		img.DiffIDs = append(img.DiffIDs, digest.FromBytes(b))
+		g.Go(func() (err error) {
+			var r io.Reader = bytes.NewReader(b)
+			if i == s.layer {
+				r = io.MultiReader(bytes.NewReader(b[:s.after]), s.then(ctx), bytes.NewReader(b[s.after:]))
+			}
+			img.Layers[i], err = repack(ctx, fmt.Sprint("layer ", i), int64(len(b)), r)
+			return err
 		})
 	}
-	var err error
-	img.layers, err = repackAll(ctx, blobs, repack)
-	return img, err
+	return img, g.Wait()
 }
 
 // TestBrokenReading is law 4: wherever reading a layer breaks off, nothing
@@ -219,7 +215,7 @@ func TestFaultyReaders(t *testing.T) {
 				t.Fatal(err)
 			}
 			convert := func(r func() io.Reader) (map[string]string, error) {
-				return zipsOf(t.Context(), memoryDir(t), func(string) (source, error) { return generatedLayers{r}, nil })
+				return zipsOf(t.Context(), t, generatedLayers{r})
 			}
 			want, err := convert(func() io.Reader { return bytes.NewReader(blob) })
 			if err != nil {

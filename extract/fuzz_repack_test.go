@@ -14,6 +14,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/internal/imagetest"
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/ziptest"
 )
 
 // fuzzSize bounds what fuzzing unpacks, in bytes: it looks for what is wrong,
@@ -106,9 +107,7 @@ func FuzzRepack(f *testing.F) {
 		if err == nil && (!ok || l.diffID != digest.FromBytes(content)) {
 			t.Errorf("the layer is taken for %s, but it is %s (%t)", l.diffID, digest.FromBytes(content), ok)
 		}
-		zips, err := zipsOf(t.Context(), memoryDir(t), func(string) (source, error) {
-			return generatedLayers{func() io.Reader { return bytes.NewReader(layer) }}, nil
-		})
+		zips, err := zipsOf(t.Context(), t, generatedLayers{func() io.Reader { return bytes.NewReader(layer) }})
 		checkAll(t, zips, err)
 	})
 }
@@ -127,7 +126,7 @@ func checkAll(t testing.TB, zips map[string]string, err error) {
 		t.Error("neither an error nor a zip")
 	}
 	for name, content := range zips {
-		if len(checkZip(t, content)) == 0 {
+		if len(ziptest.Check(t, content)) == 0 {
 			t.Errorf("%s is empty", name)
 		}
 	}

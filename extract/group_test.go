@@ -14,7 +14,7 @@ import (
 func filesOf(sizes map[string]int64) (entries []*entry) {
 	z := new(zipFile)
 	for p, n := range sizes {
-		entries = append(entries, &entry{path: p, kind: file, zip: z, place: len(z.sizes)})
+		entries = append(entries, &entry{path: p, kind: kindFile, zip: z, place: len(z.sizes)})
 		z.sizes = append(z.sizes, n)
 	}
 	return entries

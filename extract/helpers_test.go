@@ -7,15 +7,15 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"io/fs"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/ziptest"
 )
 
 // thorough makes tests with many cases go through all of them, where by default
@@ -49,44 +49,16 @@ func memoryDir(t testing.TB) string {
 }
 
 // zipsOf converts an image and returns the zips by name.
-func zipsOf(ctx context.Context, dir string, open func(work string) (source, error)) (map[string]string, error) {
-	out, err := os.MkdirTemp(dir, "out-")
+func zipsOf(ctx context.Context, t testing.TB, src Source) (map[string]string, error) {
+	dir := memoryDir(t)
+	_, err := Convert(ctx, src, "test", Options{Dir: dir, Progress: silent{}, Warn: func(string) {}})
 	if err != nil {
-		return nil, err
+		checkEmpty(t, dir)
 	}
-	defer os.RemoveAll(out)
-	work := filepath.Join(out, "work")
-	if err := os.Mkdir(work, 0o700); err != nil {
-		return nil, err
-	}
-	src, err := open(work)
-	if err == nil {
-		defer src.close()
-		_, err = convert(ctx, "test", src, work, Options{Dir: out, Progress: silent{}, Warn: func(string) {}})
-	}
-	files, problem := os.ReadDir(out)
-	if problem != nil {
-		return nil, problem
-	}
-	zips := make(map[string]string)
-	for _, f := range files {
-		if f.Name() == "work" {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("%w; and %s was left behind", err, f.Name())
-		}
-		b, problem := os.ReadFile(filepath.Join(out, f.Name()))
-		if problem != nil {
-			return nil, problem
-		}
-		zips[f.Name()] = string(b)
-	}
-	return zips, err
+	return ziptest.Read(t, dir), err
 }
 
-// checkEmpty fails if there is anything in dir besides the place for temporary
-// files.
+// checkEmpty fails if there is anything in dir.
 func checkEmpty(t testing.TB, dir string) {
 	t.Helper()
 	files, err := os.ReadDir(dir)
@@ -94,9 +66,7 @@ func checkEmpty(t testing.TB, dir string) {
 		t.Fatal(err)
 	}
 	for _, f := range files {
-		if f.Name() != "work" {
-			t.Errorf("%s was left behind", f.Name())
-		}
+		t.Errorf("%s was left behind", f.Name())
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"unicode"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/ziptest"
 )
 
 // TestHostileNames guards against names and targets that lead out of the
@@ -56,16 +58,14 @@ func TestHostileNames(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			zips, err := zipsOf(t.Context(), memoryDir(t), func(string) (source, error) {
-				return memory{append(slices.Clone(tt.layer), endOfTar...)}, nil
-			})
+			zips, err := zipsOf(t.Context(), t, memory{append(slices.Clone(tt.layer), endOfTar...)})
 			if err != nil {
 				if !strings.Contains(err.Error(), tt.want) || strings.ContainsFunc(err.Error(), unicode.IsControl) {
 					t.Errorf("got error  %q\nwant error %q", err, tt.want)
 				}
 				return
 			}
-			names := checkZip(t, zips["layer-1.zip"])
+			names := ziptest.Check(t, zips["layer-1.zip"])
 			if got := strings.Join(names, " "); got != tt.want {
 				t.Errorf("got  %q\nwant %q", got, tt.want)
 			}

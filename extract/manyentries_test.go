@@ -4,8 +4,6 @@ import (
 	"archive/tar"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -138,12 +136,7 @@ func TestManyLayers(t *testing.T) {
 	}
 	for _, most := range []int{0, 1} {
 		soon(t, func() {
-			dir := memoryDir(t)
-			work := filepath.Join(dir, "work")
-			if err := os.Mkdir(work, 0o700); err != nil {
-				t.Error(err)
-			}
-			result, err := convert(t.Context(), "test", layers, work, Options{Dir: dir, MaxLayers: most, Progress: silent{}, Warn: func(string) {}})
+			result, err := Convert(t.Context(), layers, "test", Options{Dir: memoryDir(t), MaxLayers: most, Progress: silent{}, Warn: func(string) {}})
 			if err != nil || most > 0 && len(result.Layers) != most {
 				t.Errorf("at most %d: got error %v", most, err)
 			}

@@ -76,10 +76,10 @@ func TestFigures(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, test := range []struct {
-		got         types.Archive
+		got         types.Zip
 		files, size int
 	}{
-		{result.Layers[0].Archive, 3, 2003},
+		{result.Layers[0].Zip, 3, 2003},
 		{*result.Function, 1, 5},
 	} {
 		b, err := os.ReadFile(filepath.Join(dir, test.got.File))
@@ -107,7 +107,7 @@ func TestSharedBase(t *testing.T) {
 		imagetest.Symlink("opt/c", "d/a"),
 	}
 	below := []imagetest.Entry{imagetest.File("usr/b", "1")}
-	var first types.Archive
+	var first types.Zip
 	for i, top := range [][]imagetest.Entry{
 		{},
 		{imagetest.File("etc/a", "2")},
@@ -120,9 +120,9 @@ func TestSharedBase(t *testing.T) {
 			t.Fatal(err)
 		}
 		if i == 0 {
-			first = result.Layers[0].Archive
+			first = result.Layers[0].Zip
 		}
-		if diff := cmp.Diff(first, result.Layers[0].Archive); diff != "" {
+		if diff := cmp.Diff(first, result.Layers[0].Zip); diff != "" {
 			t.Errorf("below layer %d, the base (+) is not as it was (-):\n%s", i, diff)
 		}
 	}

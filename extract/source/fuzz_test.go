@@ -1,4 +1,4 @@
-package extract
+package source
 
 import (
 	"archive/tar"
@@ -50,7 +50,7 @@ func FuzzExport(f *testing.F) {
 				t.Skip()
 			}
 		}
-		zips, err := zipsOf(t.Context(), memoryDir(t), func(string) (source, error) { return streamed{bytes.NewReader(export)}, nil })
+		zips, err := zipsOf(t.Context(), memoryDir(t), func(string) (extract.Source, error) { return streamed{bytes.NewReader(export)}, nil })
 		checkAll(t, zips, err)
 	})
 }

@@ -1,4 +1,4 @@
-package extract
+package source
 
 import (
 	"archive/tar"
@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/internal/imagetest"
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/ziptest"
 	"github.com/awslabs/aws-lambda-container-image-converter/types"
 	gocmp "github.com/google/go-cmp/cmp"
 )
@@ -69,11 +70,11 @@ func TestDockerEngine(t *testing.T) {
 
 	dir, result, warnings := convertReference(t, name)
 	tree := flattenContainer(t, name)
-	if n := len(expected(tree, layerRoot)); n < 20 {
+	if n := len(ziptest.Below(tree, layerRoot)); n < 20 {
 		t.Fatalf("only %d paths below /opt: this is another image", n)
 	}
-	compare(t, restore(t, layerZips(dir, result)...), expected(tree, layerRoot))
-	compare(t, restore(t, functionZip(dir, result)...), expected(tree, functionRoot))
+	ziptest.Compare(t, ziptest.Restore(t, layerZips(dir, result)...), ziptest.Below(tree, layerRoot))
+	ziptest.Compare(t, ziptest.Restore(t, functionZip(dir, result)...), ziptest.Below(tree, functionRoot))
 	checkUnzipped(t, dir, result)
 	for _, p := range []string{"/opt/pipe", "/opt/kinds/file-fifo"} {
 		if all := strings.Join(warnings, "\n"); !strings.Contains(all, p) {

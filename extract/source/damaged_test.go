@@ -1,4 +1,4 @@
-package extract
+package source
 
 import (
 	"fmt"
@@ -15,7 +15,7 @@ func TestDamaged(t *testing.T) {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
 			rng, dir := random(t, uint64(i)), memoryDir(t)
-			want, err := zipsOf(t.Context(), dir, func(work string) (source, error) { return f.open(work, f.content) })
+			want, err := zipsOf(t.Context(), dir, func(work string) (extract.Source, error) { return f.open(work, f.content) })
 			if err != nil || len(want) != 3 {
 				t.Fatalf("undamaged: %d zips, error %v", len(want), err)
 			}

@@ -1,4 +1,4 @@
-package extract
+package source
 
 import (
 	"io"
@@ -118,7 +118,7 @@ func TestAnswersOfEngine(t *testing.T) {
 	t.Setenv("DOCKER_HOST", "tcp://"+s.Listener.Addr().String())
 	t.Setenv("DOCKER_TLS_VERIFY", "")
 	zips := func(t *testing.T) (map[string]string, error) {
-		return zipsOf(t.Context(), memoryDir(t), func(string) (source, error) { return openEngine(t.Context(), "app", Platform{}) })
+		return zipsOf(t.Context(), memoryDir(t), func(string) (extract.Source, error) { return openEngine(t.Context(), "app", Platform{}) })
 	}
 	want, err := zips(t)
 	if err != nil {

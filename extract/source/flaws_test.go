@@ -1,4 +1,4 @@
-package extract
+package source
 
 import (
 	"context"
@@ -115,14 +115,14 @@ func serve(h http.Handler, f flaw) (address string, sent func() int64, stop func
 type remote struct {
 	name    string
 	handler http.Handler
-	open    func(ctx context.Context, address string) (source, error)
+	open    func(ctx context.Context, address string) (extract.Source, error)
 }
 
 // zips converts the image, with a flaw in the connections.
 func (r remote) zips(ctx context.Context, dir string, f flaw) (zips map[string]string, sent int64, err error) {
 	address, count, stop := serve(r.handler, f)
 	defer stop()
-	zips, err = zipsOf(ctx, dir, func(string) (source, error) { return r.open(ctx, address) })
+	zips, err = zipsOf(ctx, dir, func(string) (extract.Source, error) { return r.open(ctx, address) })
 	return zips, count(), err
 }
 
@@ -145,7 +145,7 @@ func remotes(t testing.TB) (all []remote) {
 		all = append(all, remote{
 			"engine " + format.String(),
 			fakeengine.New(fakeengine.Options{Format: format}, imagetest.Ref{Name: "app", Content: img}),
-			func(_ context.Context, address string) (source, error) {
+			func(_ context.Context, address string) (extract.Source, error) {
 				api, err := client.New(client.WithHost("tcp://" + address))
 				return &engine{api: api, name: "app:latest"}, err
 			},
@@ -155,6 +155,6 @@ func remotes(t testing.TB) (all []remote) {
 }
 
 // openApp opens what newRegistry has.
-func openApp(ctx context.Context, address string) (source, error) {
+func openApp(ctx context.Context, address string) (extract.Source, error) {
 	return openRegistry(ctx, "//"+address+"/app", Options{InsecureRegistry: true})
 }

@@ -1,4 +1,4 @@
-package extract
+package source
 
 import (
 	"archive/tar"
@@ -183,11 +183,11 @@ func TestLinksInArchives(t *testing.T) {
 			if err := os.WriteFile(file, changed.Bytes(), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			for how, open := range map[string]func(work string) (source, error){
-				"archive": func(work string) (source, error) {
+			for how, open := range map[string]func(work string) (extract.Source, error){
+				"archive": func(work string) (extract.Source, error) {
 					return Reference{transport: fromDockerArchive, path: file}.open(t.Context(), work, Options{})
 				},
-				"engine": func(string) (source, error) { return streamed{&changed}, nil },
+				"engine": func(string) (extract.Source, error) { return streamed{&changed}, nil },
 			} {
 				_, err := zipsOf(t.Context(), dir, open)
 				if err == nil || strings.Contains(err.Error(), "left behind") || strings.Contains(err.Error(), "root:") {

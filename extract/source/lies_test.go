@@ -1,4 +1,4 @@
-package extract
+package source
 
 import (
 	"bytes"
@@ -63,7 +63,7 @@ func (c crafted) open() source {
 // zips converts the image.
 func (c crafted) zips(t testing.TB) (map[string]string, error) {
 	t.Helper()
-	return zipsOf(t.Context(), memoryDir(t), func(string) (source, error) { return c.open(), nil })
+	return zipsOf(t.Context(), memoryDir(t), func(string) (extract.Source, error) { return c.open(), nil })
 }
 
 // craftedLayers are the layers of a crafted image.

@@ -1,4 +1,4 @@
-package extract
+package source
 
 import (
 	"context"
@@ -126,7 +126,7 @@ func TestStalledEngine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer src.close()
+	defer src.Close()
 	go cancel()
 	if err := convertOnly(t, ctx, src); !errors.Is(err, context.Canceled) {
 		t.Errorf("while it exports: got error %v, want %v", err, context.Canceled)

@@ -1,4 +1,4 @@
-package extract
+package source
 
 import (
 	"archive/tar"
@@ -23,7 +23,7 @@ type form struct {
 	name    string
 	content []byte // a tar
 	// open opens what has become of content.
-	open func(work string, content []byte) (source, error)
+	open func(work string, content []byte) (extract.Source, error)
 	// exact are the digests of the files in content of which every bit matters,
 	// layers of those that are a layer.
 	exact, layers []v1.Hash
@@ -58,7 +58,7 @@ func (f form) parts(t testing.TB) (parts []part) {
 // what does not matter: the zips are those of the undamaged image.
 func (f form) check(t *testing.T, dir string, want map[string]string, d damage) (refused bool) {
 	t.Helper()
-	got, err := zipsOf(t.Context(), dir, func(work string) (source, error) { return f.open(work, d.content) })
+	got, err := zipsOf(t.Context(), dir, func(work string) (extract.Source, error) { return f.open(work, d.content) })
 	switch {
 	case err != nil && strings.Contains(err.Error(), "was left behind"),
 		err != nil && d.layer && !namesLayer.MatchString(err.Error()):
@@ -91,8 +91,8 @@ func forms(t testing.TB) (all []form) {
 		}
 		return b
 	}
-	archive := func(transport string) func(string, []byte) (source, error) {
-		return func(work string, content []byte) (source, error) {
+	archive := func(transport string) func(string, []byte) (extract.Source, error) {
+		return func(work string, content []byte) (extract.Source, error) {
 			name := filepath.Join(work, "archive")
 			if err := os.WriteFile(name, content, 0o600); err != nil {
 				return nil, err
@@ -101,7 +101,7 @@ func forms(t testing.TB) (all []form) {
 			return r.open(context.Background(), work, Options{})
 		}
 	}
-	stream := func(_ string, content []byte) (source, error) {
+	stream := func(_ string, content []byte) (extract.Source, error) {
 		return streamed{bytes.NewReader(content)}, nil
 	}
 	for _, c := range []imagetest.Compression{imagetest.None, imagetest.Gzip, imagetest.Zstd} {
@@ -144,7 +144,7 @@ type part struct {
 // streamed is an image as an engine sends it, without the engine.
 type streamed struct{ io.Reader }
 
-func (s streamed) read(ctx context.Context, repack repackFunc) (*image, error) {
+func (s streamed) read(ctx context.Context, repack extract.LayerFunc) (*image, error) {
 	return readExport(ctx, s.Reader, Platform{}, repack)
 }
 
