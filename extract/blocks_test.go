@@ -20,10 +20,10 @@ import (
 
 // bigFiles are files around the sizes at which compressing in blocks can go
 // wrong, with small ones between.
-func bigFiles() []imagetest.Entry {
+func bigFiles(sizes ...int) []imagetest.Entry {
 	rng := rand.New(rand.NewPCG(1, 2))
 	var entries []imagetest.Entry
-	for _, size := range []int{0, 1, windowSize, blockSize - 1, blockSize, blockSize + 1, 2 * blockSize, 3*blockSize + 12345} {
+	for _, size := range sizes {
 		for _, kind := range []string{"zeros", "random", "text", "mixed"} {
 			entries = append(entries, imagetest.File(fmt.Sprintf("opt/%s-%d", kind, size), content(rng, kind, size)))
 		}
@@ -37,7 +37,7 @@ func bigFiles() []imagetest.Entry {
 // TestBlocks is the content of files of several blocks.
 func TestBlocks(t *testing.T) {
 	t.Parallel()
-	layers := layers{bigFiles()}
+	layers := layers{bigFiles(0, 1, windowSize, blockSize-1, blockSize, blockSize+1, 2*blockSize+12345)}
 	dir, result, _, err := convertLayers(t, 0, layers...)
 	if err != nil {
 		t.Fatal(err)
@@ -63,14 +63,15 @@ func TestBlocks(t *testing.T) {
 // TestSameZips is law 2 as far as the machine goes: number of cores, time zone,
 // clock, file mode mask. It is not parallel, since it changes these.
 func TestSameZips(t *testing.T) {
+	alone(t)
 	zone, cores := time.Local, runtime.GOMAXPROCS(0)
 	t.Cleanup(func() {
 		time.Local = zone
 		runtime.GOMAXPROCS(cores)
 	})
 	layers := layers{
-		bigFiles(),
-		{imagetest.File("opt/small/x", "1"), imagetest.Whiteout("opt/small/0-1"), imagetest.File("var/task/a", "1")},
+		bigFiles(windowSize, blockSize+1),
+		{imagetest.File("opt/small/x", "1"), imagetest.Whiteout("opt/small/32768-1"), imagetest.File("var/task/a", "1")},
 	}
 	var first map[string]string
 	for _, env := range []struct {

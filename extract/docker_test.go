@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -118,8 +119,8 @@ func requireDocker(t *testing.T) {
 // dockerCLI runs the docker CLI and returns what it prints.
 func dockerCLI(t *testing.T, args ...string) []byte {
 	t.Helper()
-	// The legacy builder needs nothing but the engine.
 	c := exec.Command("docker", args...)
+	// The legacy builder needs nothing but the engine.
 	c.Env = append(os.Environ(), "DOCKER_BUILDKIT="+cmp.Or(os.Getenv("DOCKER_BUILDKIT"), "0"))
 	var stderr bytes.Buffer
 	c.Stderr = &stderr
@@ -135,7 +136,7 @@ func buildImage(t *testing.T, name string) {
 	t.Helper()
 	dir := t.TempDir()
 	tool := exec.Command("go", "build", "-o", filepath.Join(dir, "tool"), "./testdata/tool")
-	tool.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
+	tool.Env = append(slices.Clone(shell), "CGO_ENABLED=0", "GOOS=linux")
 	if out, err := tool.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %v\n%s", tool, err, out)
 	}
@@ -165,9 +166,12 @@ func buildImage(t *testing.T, name string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { // what a build that fails leaves, too
-		dockerCLI(t, "image", "prune", "--all", "--force", "--filter", "label=img2lambda-test="+name)
+		images := strings.Fields(string(dockerCLI(t, "image", "ls", "--quiet", "--filter", "label=img2lambda-test="+name)))
+		if len(images) > 0 {
+			dockerCLI(t, append([]string{"image", "rm", "--force"}, images...)...)
+		}
 	})
-	dockerCLI(t, "build", "--force-rm", "--build-arg", "name="+name, "--tag", name, dir)
+	dockerCLI(t, "build", "--network", "none", "--force-rm", "--build-arg", "name="+name, "--tag", name, dir)
 }
 
 // convertReference converts an image as the program does.
@@ -192,7 +196,7 @@ func convertReference(t *testing.T, reference string) (dir string, result *types
 // flattenContainer returns the tree that a container of the image has.
 func flattenContainer(t *testing.T, name string) map[string]imagetest.Node {
 	t.Helper()
-	container := strings.TrimSpace(string(dockerCLI(t, "create", name, "/tool")))
+	container := strings.TrimSpace(string(dockerCLI(t, "create", "--network", "none", name, "/tool")))
 	t.Cleanup(func() { dockerCLI(t, "rm", "--force", container) })
 	tree := map[string]imagetest.Node{}
 	for r := tar.NewReader(bytes.NewReader(dockerCLI(t, "export", container))); ; {

@@ -7,13 +7,19 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"flag"
 	"fmt"
+	"hash/fnv"
 	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"reflect"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -22,11 +28,40 @@ import (
 // they take some at random (-seed).
 var thorough = os.Getenv("IMG2LAMBDA_TEST_LONG") != ""
 
-// random is the source of a test's choices. Its seed is logged, and -seed sets
-// it.
-func random(t testing.TB, stream uint64) *rand.Rand {
-	t.Logf("-seed %d", *seed)
-	return rand.New(rand.NewPCG(*seed, stream))
+var seed = flag.Uint64("seed", uint64(time.Now().UnixNano()), "what random tests choose by")
+
+// random is the source of a test's choices, and of no other test's: they may be
+// parallel.
+func random(t testing.TB) *rand.Rand {
+	t.Helper()
+	sayHowToRepeat(t, fmt.Sprint("-seed ", *seed))
+	name := fnv.New64a()
+	name.Write([]byte(t.Name()))
+	return rand.New(rand.NewPCG(*seed, name.Sum64()))
+}
+
+// sayHowToRepeat makes a test that fails say the command that runs it alone, with
+// the same choices.
+func sayHowToRepeat(t testing.TB, flags string) {
+	t.Helper()
+	t.Cleanup(func() {
+		if !t.Failed() {
+			return
+		}
+		long := ""
+		if thorough {
+			long = "IMG2LAMBDA_TEST_LONG=1 "
+		}
+		name := strings.ReplaceAll(regexp.QuoteMeta(t.Name()), "/", "$/^")
+		t.Logf("to repeat it: %sgo test %s -run '^%s$' %s", long, reflect.TypeFor[memory]().PkgPath(), name, flags)
+	})
+}
+
+// alone says that a test changes what others rely on, or looks at all of the
+// memory. It panics in a parallel one, as t.Setenv does.
+func alone(t testing.TB) {
+	t.Helper()
+	t.Setenv("IMG2LAMBDA_TEST_ALONE", "1")
 }
 
 // points is how many random places a fault is put to, for each kind of fault.
@@ -34,7 +69,7 @@ func points() int {
 	if thorough {
 		return 5000
 	}
-	return 60
+	return 20
 }
 
 // memoryDir returns a new directory, in memory where that can be had: making

@@ -102,7 +102,7 @@ func TestSharedBase(t *testing.T) {
 	base := []imagetest.Entry{
 		imagetest.Dir("opt/"),
 		imagetest.Dir("opt/d/"),
-		imagetest.File("opt/d/a", content(rand.New(rand.NewPCG(1, 2)), "text", 2*blockSize)),
+		imagetest.File("opt/d/a", content(rand.New(rand.NewPCG(1, 2)), "text", 3*windowSize)),
 		imagetest.Hardlink("opt/b", "usr/b"),
 		imagetest.Symlink("opt/c", "d/a"),
 	}
