@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/testrun"
+
 	"github.com/awslabs/aws-lambda-container-image-converter/internal/imagetest"
 	"github.com/awslabs/aws-lambda-container-image-converter/internal/ziptest"
 )
@@ -31,7 +33,7 @@ func FuzzAssemble(f *testing.F) {
 		most, layers := describe(description)
 		dir, result, _, err := convertLayers(t, most, layers...)
 		if err != nil {
-			checkEmpty(t, dir)
+			testrun.CheckEmpty(t, dir)
 		} else {
 			for _, name := range append(layerZips(dir, result), functionZip(dir, result)...) {
 				content, err := os.ReadFile(name)

@@ -5,9 +5,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/awslabs/aws-lambda-container-image-converter/types"
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/types"
 )
 
 // filesOf returns entries for paths with the sizes of their content.

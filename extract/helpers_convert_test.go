@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/testrun"
+
 	"github.com/opencontainers/go-digest"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/internal/imagetest"
@@ -73,7 +75,7 @@ func convertLayers(t testing.TB, maxLayers int, layers ...[]imagetest.Entry) (di
 	for _, entries := range layers {
 		src = append(src, imagetest.Tar(entries...))
 	}
-	dir = memoryDir(t)
+	dir = testrun.MemoryDir(t)
 	result, err = Convert(context.Background(), src, "test", Options{
 		Dir:       dir,
 		MaxLayers: maxLayers,
@@ -93,10 +95,10 @@ func convertSource(t testing.TB, ctx context.Context, dir string, src Source) er
 // convertOnly converts what src has, for nothing but the error.
 func convertOnly(t testing.TB, ctx context.Context, src Source) error {
 	t.Helper()
-	dir := memoryDir(t)
+	dir := testrun.MemoryDir(t)
 	_, err := Convert(ctx, src, "test", Options{Dir: dir, Progress: silent{}, Warn: func(string) {}})
 	if err != nil {
-		checkEmpty(t, dir)
+		testrun.CheckEmpty(t, dir)
 	}
 	return err
 }
@@ -105,7 +107,7 @@ func convertOnly(t testing.TB, ctx context.Context, src Source) error {
 // were read.
 func repackOne(t testing.TB, ctx context.Context, layer io.Reader) (l *repacked, read int64, err error) {
 	t.Helper()
-	p := &converter{dir: memoryDir(t), compressor: newCompressor()}
+	p := &converter{dir: testrun.MemoryDir(t), compressor: newCompressor()}
 	defer p.close()
 	r := &counter{r: layer}
 	l, err = p.repack(ctx, r)

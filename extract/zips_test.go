@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/tartest"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 
@@ -102,7 +104,7 @@ func TestSharedBase(t *testing.T) {
 	base := []imagetest.Entry{
 		imagetest.Dir("opt/"),
 		imagetest.Dir("opt/d/"),
-		imagetest.File("opt/d/a", content(rand.New(rand.NewPCG(1, 2)), "text", 2*blockSize)),
+		imagetest.File("opt/d/a", tartest.Content(rand.New(rand.NewPCG(1, 2)), "text", 3*windowSize)),
 		imagetest.Hardlink("opt/b", "usr/b"),
 		imagetest.Symlink("opt/c", "d/a"),
 	}
@@ -142,7 +144,7 @@ func TestRawCopy(t *testing.T) {
 	t.Parallel()
 	base := []imagetest.Entry{
 		imagetest.File("opt/gone", "1"),
-		imagetest.File("opt/big", content(rand.New(rand.NewPCG(1, 2)), "mixed", 3*blockSize+1)),
+		imagetest.File("opt/big", tartest.Content(rand.New(rand.NewPCG(1, 2)), "mixed", 3*blockSize+1)),
 		imagetest.File("opt/small", "22222222222222222222222222222222222222"),
 		imagetest.Symlink("opt/link", "big"),
 	}

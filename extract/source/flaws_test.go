@@ -12,6 +12,10 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/awslabs/aws-lambda-container-image-converter/extract"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/tartest"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/moby/moby/client"
 
@@ -130,8 +134,8 @@ func (r remote) zips(ctx context.Context, dir string, f flaw) (zips map[string]s
 func served(c imagetest.Compression) v1.Image {
 	rng := rand.New(rand.NewPCG(1, 2))
 	return imagetest.Image(imagetest.Options{OCI: true, Compression: c},
-		imagetest.Tar(imagetest.Dir("opt/"), imagetest.File("opt/a", content(rng, "random", 20_000)), imagetest.File("opt/b", "1")),
-		imagetest.Tar(imagetest.Whiteout("opt/b"), imagetest.File("opt/c", content(rng, "text", 20_000)), imagetest.File("var/task/f", "a function")))
+		imagetest.Tar(imagetest.Dir("opt/"), imagetest.File("opt/a", tartest.Content(rng, "random", 20_000)), imagetest.File("opt/b", "1")),
+		imagetest.Tar(imagetest.Whiteout("opt/b"), imagetest.File("opt/c", tartest.Content(rng, "text", 20_000)), imagetest.File("var/task/f", "a function")))
 }
 
 // remotes are the same image from all kinds of servers.
@@ -156,5 +160,5 @@ func remotes(t testing.TB) (all []remote) {
 
 // openApp opens what newRegistry has.
 func openApp(ctx context.Context, address string) (extract.Source, error) {
-	return openRegistry(ctx, "//"+address+"/app", Options{InsecureRegistry: true})
+	return openRegistry(ctx, Reference{rest: address + "/app"}, Options{InsecureRegistry: true})
 }

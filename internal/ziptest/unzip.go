@@ -201,3 +201,23 @@ func safe(name string) bool {
 	}
 	return true
 }
+
+// CheckAll fails unless there is an error and nothing else, or there are good
+// zips.
+func CheckAll(t testing.TB, zips map[string]string, err error) {
+	t.Helper()
+	if err != nil {
+		if len(zips) > 0 || strings.Contains(err.Error(), "left behind") {
+			t.Errorf("error %v, and %d zips", err, len(zips))
+		}
+		return
+	}
+	if len(zips) == 0 {
+		t.Error("neither an error nor a zip")
+	}
+	for name, content := range zips {
+		if len(Check(t, content)) == 0 {
+			t.Errorf("%s is empty", name)
+		}
+	}
+}
