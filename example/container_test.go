@@ -66,7 +66,7 @@ func startRuntime(t *testing.T, image, handler string) *runtime {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if r.run.ProcessState == nil { // The test broke off.
+		if state := r.run.ProcessState; state == nil || state.ExitCode() < 0 { // The test broke off.
 			cleanUp(t, "rm", "--force", r.container)
 			_ = r.run.Wait()
 		}

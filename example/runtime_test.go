@@ -35,76 +35,15 @@ func testRuntime(t *testing.T, image string, tree map[string]file) {
 		})
 	}
 
-	t.Run("one after the other", func(t *testing.T) { testInvocations(t, bare) })
-
-	// What a function prints is kept apart from its answer. Told to stop, the runtime
-	// first finishes what it is at.
-	t.Run("prints and is terminated", func(t *testing.T) {
-		t.Parallel()
-		r := startRuntime(t, bare, "probe.call")
-		if got := r.answer(`{"function": "terminates"}`); got != `"finished/é"` {
-			t.Errorf("answer %s", got)
-		}
-		if logs := r.ends(0); logs != "printed by the function\n" {
-			t.Errorf("logs %q", logs)
-		}
-	})
-
-	// What ends the process is reported first.
-	for function, message := range map[string]string{
-		"exits": "the function called exit",
-		"fatal": "Cannot redeclare fatal()",
-	} {
-		t.Run(function, func(t *testing.T) {
-			t.Parallel()
-			r := startRuntime(t, bare, "probe.call")
-			got := r.invoke(runtimeapi.Event{Payload: `{"function": "` + function + `"}`})
-			if got.Error == nil || got.Error.Type != "Runtime.ExitError" || !strings.Contains(got.Error.Message, message) {
-				t.Errorf("outcome %+v, want %s", got, message)
-			}
-			r.ends(1)
-		})
-	}
-
-	for handler, errorType := range map[string]string{
-		"missing.hello":     "Runtime.NoSuchFile",
-		"functions.missing": "Runtime.NoSuchHandler",
-		"functions":         "Runtime.InvalidHandler",
-		"broken.hello":      "ParseError",
-		"throws.hello":      "LogicException",
-		"leaves.hello":      "Runtime.ExitError",
-	} {
-		t.Run("init "+handler, func(t *testing.T) {
-			t.Parallel()
-			r := startRuntime(t, bare, handler)
-			got, err := r.api.InitError(r.ctx)
-			if err != nil {
-				t.Fatalf("%v; logs:\n%s", err, &r.stderr)
-			}
-			if header := got.Header.Get("Lambda-Runtime-Function-Error-Type"); got.Error.Type != errorType || header != errorType {
-				t.Errorf("error %+v, header %q, want %s", got.Error, header, errorType)
-			}
-			r.ends(1)
-		})
-	}
-
-	t.Run("API gone", func(t *testing.T) {
-		t.Parallel()
-		r := startRuntime(t, bare, "functions.hello")
-		if err := r.api.WaitIdle(r.ctx); err != nil {
-			t.Fatalf("%v; logs:\n%s", err, &r.stderr)
-		}
-		r.api.Close()
-		if logs := r.ends(1); strings.Count(logs, "\n") != 1 || !strings.Contains(logs, "no runtime API at "+r.api.Addr()) {
-			t.Errorf("logs %q", logs)
-		}
-	})
+	t.Run("invocations", func(t *testing.T) { testInvocations(t, bare) })
+	testInit(t, bare)
+	testEnds(t, bare)
 }
 
 // testInvocations has what one runtime can do after the other.
-func testInvocations(t *testing.T, image string) {
+func testInvocations(t *testing.T, bare string) {
 	t.Parallel()
-	r := startRuntime(t, image, "probe.call")
+	r := startRuntime(t, bare, "probe.call")
 
 	deadline := time.UnixMilli(4102444800123)
 	for _, trace := range []string{"Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=1", ""} {
@@ -139,6 +78,75 @@ func testInvocations(t *testing.T, image string) {
 		t.Errorf("after one that was too large: %+v", got)
 	}
 	r.stop()
+}
+
+// testInit has handlers that cannot be loaded.
+func testInit(t *testing.T, bare string) {
+	for handler, errorType := range map[string]string{
+		"missing.hello":     "Runtime.NoSuchFile",
+		"functions.missing": "Runtime.NoSuchHandler",
+		"functions":         "Runtime.InvalidHandler",
+		"broken.hello":      "ParseError",
+		"throws.hello":      "LogicException",
+		"leaves.hello":      "Runtime.ExitError",
+	} {
+		t.Run("init "+handler, func(t *testing.T) {
+			t.Parallel()
+			r := startRuntime(t, bare, handler)
+			got, err := r.api.InitError(r.ctx)
+			if err != nil {
+				t.Fatalf("%v; logs:\n%s", err, &r.stderr)
+			}
+			if header := got.Header.Get("Lambda-Runtime-Function-Error-Type"); got.Error.Type != errorType || header != errorType {
+				t.Errorf("error %+v, header %q, want %s", got.Error, header, errorType)
+			}
+			r.ends(1)
+		})
+	}
+}
+
+// testEnds has what ends the runtime.
+func testEnds(t *testing.T, bare string) {
+	// What a function prints is kept apart from its answer. Told to stop, the runtime
+	// first finishes what it is at.
+	t.Run("prints and is terminated", func(t *testing.T) {
+		t.Parallel()
+		r := startRuntime(t, bare, "probe.call")
+		if got := r.answer(`{"function": "terminates"}`); got != `"finished/é"` {
+			t.Errorf("answer %s", got)
+		}
+		if logs := r.ends(0); logs != "printed by the function\n" {
+			t.Errorf("logs %q", logs)
+		}
+	})
+
+	// What ends the process is reported first.
+	for function, message := range map[string]string{
+		"exits": "the function called exit",
+		"fatal": "Cannot redeclare fatal()",
+	} {
+		t.Run(function, func(t *testing.T) {
+			t.Parallel()
+			r := startRuntime(t, bare, "probe.call")
+			got := r.invoke(runtimeapi.Event{Payload: `{"function": "` + function + `"}`})
+			if got.Error == nil || got.Error.Type != "Runtime.ExitError" || !strings.Contains(got.Error.Message, message) {
+				t.Errorf("outcome %+v, want %s", got, message)
+			}
+			r.ends(1)
+		})
+	}
+
+	t.Run("API gone", func(t *testing.T) {
+		t.Parallel()
+		r := startRuntime(t, bare, "functions.hello")
+		if err := r.api.WaitIdle(r.ctx); err != nil {
+			t.Fatalf("%v; logs:\n%s", err, &r.stderr)
+		}
+		r.api.Close()
+		if logs := r.ends(1); strings.Count(logs, "\n") != 1 || !strings.Contains(logs, "no runtime API at "+r.api.Addr()) {
+			t.Errorf("logs %q", logs)
+		}
+	})
 }
 
 // probe is a handler file whose functions look at the runtime from within.
