@@ -14,7 +14,6 @@ demo: build
 
 .PHONY: test
 test:
-	go vet ./...
 	go test $(if $(shell command -v cc),-race) ./...
 
 # Each fuzz target for a minute; go test runs their seeds.
@@ -24,11 +23,14 @@ fuzz:
 		go test ./extract -run '^$$' -fuzz "^$$target$$" -fuzztime 60s || exit 1; \
 	done
 
+# Format, vet for all systems, the import rules, known vulnerabilities.
 .PHONY: lint
 lint:
 	@unformatted=$$(go run $(GOFUMPT) -l .) && test -z "$$unformatted" || { echo "not gofumpt-formatted: $$unformatted"; exit 1; }
-	go vet ./...
+	for os in linux darwin windows; do echo vet $$os; GOOS=$$os go vet ./... || exit 1; done
 	go run $(STATICCHECK) ./...
+	.ci/imports
+	.ci/vulncheck
 
 .PHONY: bench
 bench: build

@@ -20,6 +20,7 @@ import (
 //	file PATH CONTENT
 //	random PATH SIZE             a file of bytes that do not shrink
 //	zeros PATH SIZE              a file of bytes that do
+//	text PATH SIZE               a file of words
 //	dir PATH
 //	symlink PATH TARGET
 //	hardlink PATH TARGET
@@ -67,7 +68,7 @@ func parseEntry(line string) (e imagetest.Entry, err error) {
 	switch kind {
 	case "file":
 		return imagetest.File(path, rest, set), nil
-	case "random", "zeros":
+	case "random", "zeros", "text":
 		b, err := bytesOf(kind, rest)
 		return imagetest.File(path, string(b), set), err
 	case "dir":
@@ -136,14 +137,25 @@ func bytesOf(kind, size string) ([]byte, error) {
 		return nil, err
 	}
 	b := make([]byte, n)
-	if kind == "random" {
-		rng := rand.New(rand.NewPCG(1, uint64(n)))
+	source := rand.NewPCG(1, uint64(n))
+	switch kind {
+	case "random":
 		for i := range b {
-			b[i] = byte(rng.Uint32())
+			b[i] = byte(source.Uint64() >> 32)
+		}
+	case "text":
+		for at := 0; at < n; {
+			x := source.Uint64()
+			at += copy(b[at:], words[x%uint64(len(words))])
+			at += copy(b[at:], []byte{" \n"[x>>32%8/7]})
 		}
 	}
 	return b, nil
 }
+
+// words are what text files are made of.
+var words = strings.Fields(`a layer of an image is a tar of what it adds and deletes
+	the zip holds every file below opt with its permissions and its time`)
 
 // TestParseLayers is there as a script with a slip in an image that it
 // describes could be about something else than it says.

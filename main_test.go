@@ -72,6 +72,8 @@ func TestMain(m *testing.M) {
 //		fail unless these names, and no others, are in a directory
 //	same DIR DIR...
 //		fail unless the zips in the directories are the same, byte for byte
+//	golden DIR FILE
+//		fail unless the zips in DIR have the SHA-256 sums that FILE lists
 //	tree ZIP...
 //		print what is there once the zips are unzipped one over the other
 //	cut FILE BYTES, flip FILE BYTE
@@ -100,6 +102,7 @@ func TestScripts(t *testing.T) {
 			"exits":    onRig((*rig).exits),
 			"holds":    onRig((*rig).holds),
 			"same":     onRig((*rig).same),
+			"golden":   onRig((*rig).golden),
 			"tree":     onRig((*rig).tree),
 			"cut":      onRig((*rig).cut),
 			"flip":     onRig((*rig).flip),
