@@ -71,7 +71,7 @@ func TestConnections(t *testing.T) {
 func TestStalls(t *testing.T) {
 	usual := patience
 	for _, r := range remotes(t) {
-		t.Run(r.name, func(t *testing.T) {
+		ok := t.Run(r.name, func(t *testing.T) {
 			dir, rng := memoryDir(t), random(t)
 			setPatience(t, usual)
 			want, sent, err := r.zips(t.Context(), dir, flaw{kind: sound})
@@ -102,6 +102,9 @@ func TestStalls(t *testing.T) {
 			_ = g.Wait()
 			t.Logf("%s: %d refused, %d survived", stalls, o.refused.Load(), o.survived.Load())
 		})
+		if !ok {
+			return // each that does not end takes a minute
+		}
 	}
 }
 
