@@ -59,6 +59,7 @@ func writeOutput(t *testing.T) (dir string, function []byte) {
 // loopback, whose functions answer with the event: the first run creates, the
 // second updates.
 func TestDeployAWSCLI(t *testing.T) {
+	t.Parallel()
 	aws, err := exec.LookPath("aws")
 	if err != nil {
 		if os.Getenv("IMG2LAMBDA_TEST_AWSCLI") == "required" {
@@ -92,9 +93,8 @@ func TestDeployAWSCLI(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Nothing of the user's own configuration.
-	env := slices.DeleteFunc(os.Environ(), func(s string) bool { return strings.HasPrefix(s, "AWS_") })
-	env = append(env, "PATH="+bin+":"+os.Getenv("PATH"),
-		"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_DEFAULT_REGION=us-east-1", "AWS_PAGER=",
+	env := append(withoutAWS(os.Environ()), "PATH="+bin+":"+os.Getenv("PATH"),
+		"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_DEFAULT_REGION=us-east-1", "AWS_PAGER=", "LC_ALL=C.UTF-8",
 		"AWS_CONFIG_FILE="+filepath.Join(bin, "config"), "AWS_SHARED_CREDENTIALS_FILE="+filepath.Join(bin, "credentials"),
 		"ROLE_ARN=arn:aws:iam::123456789012:role/php", "ARCHITECTURE=arm64")
 
@@ -175,6 +175,7 @@ func wantCalls(t *testing.T, api *fakelambda.API, want ...fakelambda.Operation) 
 // TestDeployPaths checks that the templates find what img2lambda leaves in
 // example/output, and name functions that there are.
 func TestDeployPaths(t *testing.T) {
+	t.Parallel()
 	functions, err := os.ReadFile("src/functions.php")
 	if err != nil {
 		t.Fatal(err)
@@ -211,6 +212,7 @@ func TestDeployPaths(t *testing.T) {
 
 // TestDeploySAM runs the command that the template says makes its parameter.
 func TestDeploySAM(t *testing.T) {
+	t.Parallel()
 	template, err := os.ReadFile("deploy/sam/template.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -228,6 +230,7 @@ func TestDeploySAM(t *testing.T) {
 }
 
 func TestDeployTerraform(t *testing.T) {
+	t.Parallel()
 	terraform, err := exec.LookPath("terraform")
 	if err != nil {
 		t.Skip("terraform is not installed")

@@ -5,8 +5,9 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/awslabs/aws-lambda-container-image-converter/types"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/types"
 )
 
 // Content is what is published.

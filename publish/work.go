@@ -2,18 +2,17 @@ package publish
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"path/filepath"
 	"regexp"
 	"strconv"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
-	"github.com/awslabs/aws-lambda-container-image-converter/types"
 	"github.com/pkg/errors"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/types"
 )
 
 // work is a layer on its way to a region.
@@ -97,16 +96,12 @@ func (w *work) checkSize() error {
 	switch l := w.layer; {
 	case l.UncompressedSize >= types.MaxUnzippedSize: // Lambda says "smaller than"
 		return errors.Errorf("it is %s unzipped, and Lambda takes no layer of %s or more, not from S3 either: make the image's layer smaller, or split it in two",
-			megabytes(l.UncompressedSize), megabytes(types.MaxUnzippedSize))
+			types.FormatSize(l.UncompressedSize), types.FormatSize(types.MaxUnzippedSize))
 	case l.CodeSize > types.MaxDirectUpload && w.bucket == "":
 		return errors.Errorf("its zip is %s, and Lambda takes %s in a request: name an S3 bucket for larger ones with --s3-bucket",
-			megabytes(l.CodeSize), megabytes(types.MaxDirectUpload))
+			types.FormatSize(l.CodeSize), types.FormatSize(types.MaxDirectUpload))
 	}
 	return nil
-}
-
-func megabytes(n int64) string {
-	return strings.TrimSuffix(fmt.Sprintf("%.1f", float64(n)/(1<<20)), ".0") + " MB"
 }
 
 // publish makes a new version if the region has none, and shares it.
