@@ -357,7 +357,7 @@ func TestStalledUpload(t *testing.T) {
 	newPublisher(t, fakelambda.New(), Options{})
 	dir := t.TempDir()
 	zip := make([]byte, 4<<20)
-	layers := []types.Layer{{Name: "layer-1", Archive: types.Archive{File: "layer-1.zip", CodeSize: int64(len(zip)), CodeSha256: sum(zip)}}}
+	layers := []types.Layer{{Name: "layer-1", Zip: types.Zip{File: "layer-1.zip", CodeSize: int64(len(zip)), CodeSha256: sum(zip)}}}
 	if err := os.WriteFile(filepath.Join(dir, layers[0].File), zip, 0o600); err != nil {
 		t.Fatal(err)
 	}
