@@ -60,12 +60,16 @@ func (g *gunzipper) Read(p []byte) (int, error) {
 // more decompresses some of the member, and at its end what follows.
 func (g *gunzipper) more() error {
 	done, err := g.inflate()
+	if err != nil { // some of the output may have come of the zeros after the end
+		g.wr = g.read
+		return err
+	}
 	g.crc = crc32.Update(g.crc, crc32.IEEETable, g.out[g.read:g.wr])
 	g.size += uint32(g.wr - g.read)
-	if err == nil && done {
+	if done {
 		return g.trailer()
 	}
-	return err
+	return nil
 }
 
 // trailer checks the sums of a member. The error is io.EOF if no other follows.

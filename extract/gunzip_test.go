@@ -36,7 +36,7 @@ func checkGunzip(t *testing.T, gzipped []byte) {
 	if (err != nil) != (wantErr != nil) {
 		t.Errorf("got error %v, compress/gzip has %v", err, wantErr)
 	}
-	if wantErr == nil && !bytes.Equal(got, want) {
+	if wantErr == nil && !bytes.Equal(got, want) || !bytes.HasPrefix(want, got) {
 		t.Errorf("got %d bytes, compress/gzip has %d others", len(got), len(want))
 	}
 }

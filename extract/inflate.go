@@ -25,11 +25,11 @@ const (
 // does, in about half the time: it takes its input in words of 64 bits, and keeps
 // what it has written in one piece of memory, from which matches are copied.
 type inflater struct {
-	src io.Reader
+	src   io.Reader
 	ended error // why src has no more; zeros follow in in
-	in  [inSize + 2*inSlack]byte
-	pos int // of the next byte of in that is not in bits
-	end int // of in
+	in    [inSize + 2*inSlack]byte
+	pos   int // of the next byte of in that is not in bits
+	end   int // of in
 	// bits are the next ones of the input, the lowest first, and n how many of
 	// them count. What is above those is the input that follows, or zero.
 	bits uint64
@@ -61,10 +61,13 @@ func (f *inflater) inflate() (done bool, err error) {
 			return true, nil
 		}
 		if err := f.state(f); err != nil {
+			if f.ended != nil && 8*(f.end-f.pos)+int(f.n) < 64 {
+				err = f.tooShort() // what is wrong may be in the zeros
+			}
 			return false, err
 		}
 	}
-	return f.state == nil, nil
+	return f.state == nil, f.checkEnd()
 }
 
 // slide makes room for output; all that was written has been taken.
@@ -245,7 +248,7 @@ func (f *inflater) run() (end bool, err error) {
 		limit     = f.end - inSlack // of pos
 	)
 	if f.ended != nil {
-		limit = len(in) - inSlack
+		limit = f.end + 8 // checkEnd tells what is too far
 	}
 	for pos <= limit && wr <= outSize-outSlack {
 		word |= binary.LittleEndian.Uint64(in[pos:]) << (n & 63)
@@ -284,10 +287,9 @@ func (f *inflater) run() (end bool, err error) {
 			}
 		}
 		if e&isMatch == 0 {
-			if e&isEnd == 0 {
-				return false, errDeflate
+			if end = e&isEnd != 0; !end {
+				err = errDeflate
 			}
-			end = true
 			word >>= e & 63
 			n -= uint(e & 63)
 			break
@@ -306,13 +308,14 @@ func (f *inflater) run() (end bool, err error) {
 		word >>= d & 63
 		n -= uint(d & 63)
 		if d == 0 || distance > wr-f.start {
-			return false, errDeflate
+			err = errDeflate
+			break
 		}
 		copyMatch(out, wr, distance, length)
 		wr += length
 	}
 	f.pos, f.wr, f.bits, f.n = pos, wr, word, n
-	return end, nil
+	return end, err
 }
 
 // copyMatch copies length bytes from distance before wr to wr, and perhaps some
