@@ -25,6 +25,8 @@ type Options struct {
 	// InsecureRegistry allows a registry without TLS, or with a certificate
 	// that cannot be verified.
 	InsecureRegistry bool
+	// Warn hears of what people may not expect.
+	Warn func(message string)
 }
 
 // transport is a kind of place that images are in.
