@@ -60,6 +60,9 @@ func (e *engine) findDigest(ctx context.Context, warn func(string)) (id string, 
 			}
 		}
 	}
+	if repository != "" { // names go with digests of manifests
+		return "", "", nil
+	}
 	return e.findConfig(ctx, d, images, warn)
 }
 

@@ -126,7 +126,7 @@ func (e *engine) choose(info image.InspectResponse, manifest digest.Digest, warn
 	}
 	switch {
 	case len(there) == 0:
-		return errors.Errorf("%s has only parts of %s: `docker pull %s` gets the rest", e.endpoint, e.name, e.name)
+		return errors.Errorf("%s has only parts of %s: `docker pull` gets the rest", e.endpoint, e.name)
 	case len(there) == 1 && e.platform.isZero():
 		warn("the image is for " + there[0].String() + ", and this machine is " + wanted.String())
 		e.take(there[0], len(info.Manifests))
@@ -136,7 +136,7 @@ func (e *engine) choose(info image.InspectResponse, manifest digest.Digest, warn
 	if imageID.MatchString(e.name) {
 		return err
 	}
-	return errors.Errorf("%w, or get it with `docker pull --platform %s %s`", err, wanted, e.name)
+	return errors.Errorf("%s, or get it with `docker pull --platform %s %s`", err, wanted, e.name)
 }
 
 // take notes the platform to export. An engine with a single manifest need not be
