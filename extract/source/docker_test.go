@@ -1,4 +1,4 @@
-package extract
+package source
 
 import (
 	"archive/tar"
@@ -11,13 +11,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/awslabs/aws-lambda-container-image-converter/internal/imagetest"
-	"github.com/awslabs/aws-lambda-container-image-converter/types"
 	gocmp "github.com/google/go-cmp/cmp"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/imagetest"
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/ziptest"
+	"github.com/awslabs/aws-lambda-container-image-converter/types"
 )
 
 // dockerfile makes an image with a layer for each of its instructions. Its tool
@@ -69,12 +72,18 @@ func TestDockerEngine(t *testing.T) {
 
 	dir, result, warnings := convertReference(t, name)
 	tree := flattenContainer(t, name)
-	if n := len(expected(tree, layerRoot)); n < 20 {
+	if n := len(ziptest.Below(tree, "opt")); n < 20 {
 		t.Fatalf("only %d paths below /opt: this is another image", n)
 	}
-	compare(t, restore(t, layerZips(dir, result)...), expected(tree, layerRoot))
-	compare(t, restore(t, functionZip(dir, result)...), expected(tree, functionRoot))
-	checkUnzipped(t, dir, result)
+	var zips []string
+	for _, l := range result.Layers {
+		zips = append(zips, filepath.Join(dir, l.File))
+	}
+	function := filepath.Join(dir, result.Function.File)
+	ziptest.Compare(t, ziptest.Restore(t, zips...), ziptest.Below(tree, "opt"))
+	ziptest.Compare(t, ziptest.Restore(t, function), ziptest.Below(tree, "var/task"))
+	ziptest.CheckUnzip(t, zips...)
+	ziptest.CheckUnzip(t, function)
 	for _, p := range []string{"/opt/pipe", "/opt/kinds/file-fifo"} {
 		if all := strings.Join(warnings, "\n"); !strings.Contains(all, p) {
 			t.Errorf("no warning names %s:\n%s", p, all)
@@ -118,8 +127,8 @@ func requireDocker(t *testing.T) {
 // dockerCLI runs the docker CLI and returns what it prints.
 func dockerCLI(t *testing.T, args ...string) []byte {
 	t.Helper()
-	// The legacy builder needs nothing but the engine.
 	c := exec.Command("docker", args...)
+	// The legacy builder needs nothing but the engine.
 	c.Env = append(os.Environ(), "DOCKER_BUILDKIT="+cmp.Or(os.Getenv("DOCKER_BUILDKIT"), "0"))
 	var stderr bytes.Buffer
 	c.Stderr = &stderr
@@ -135,7 +144,7 @@ func buildImage(t *testing.T, name string) {
 	t.Helper()
 	dir := t.TempDir()
 	tool := exec.Command("go", "build", "-o", filepath.Join(dir, "tool"), "./testdata/tool")
-	tool.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
+	tool.Env = append(slices.Clone(shell), "CGO_ENABLED=0", "GOOS=linux")
 	if out, err := tool.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %v\n%s", tool, err, out)
 	}
@@ -165,24 +174,19 @@ func buildImage(t *testing.T, name string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { // what a build that fails leaves, too
-		dockerCLI(t, "image", "prune", "--all", "--force", "--filter", "label=img2lambda-test="+name)
+		images := strings.Fields(string(dockerCLI(t, "image", "ls", "--quiet", "--filter", "label=img2lambda-test="+name)))
+		if len(images) > 0 {
+			dockerCLI(t, append([]string{"image", "rm", "--force"}, images...)...)
+		}
 	})
-	dockerCLI(t, "build", "--force-rm", "--build-arg", "name="+name, "--tag", name, dir)
+	dockerCLI(t, "build", "--network", "none", "--force-rm", "--build-arg", "name="+name, "--tag", name, dir)
 }
 
 // convertReference converts an image as the program does.
 func convertReference(t *testing.T, reference string) (dir string, result *types.Image, warnings []string) {
 	t.Helper()
-	ref, err := ParseReference(reference)
-	if err != nil {
-		t.Fatal(err)
-	}
 	dir = t.TempDir()
-	result, err = Convert(t.Context(), ref, Options{
-		Dir:      dir,
-		Progress: silent{},
-		Warn:     func(s string) { warnings = append(warnings, s) },
-	})
+	result, warnings, err := convert(t.Context(), parsed(t, reference), dir)
 	if err != nil {
 		t.Fatalf("%s: %v", reference, err)
 	}
@@ -192,7 +196,7 @@ func convertReference(t *testing.T, reference string) (dir string, result *types
 // flattenContainer returns the tree that a container of the image has.
 func flattenContainer(t *testing.T, name string) map[string]imagetest.Node {
 	t.Helper()
-	container := strings.TrimSpace(string(dockerCLI(t, "create", name, "/tool")))
+	container := strings.TrimSpace(string(dockerCLI(t, "create", "--network", "none", name, "/tool")))
 	t.Cleanup(func() { dockerCLI(t, "rm", "--force", container) })
 	tree := map[string]imagetest.Node{}
 	for r := tar.NewReader(bytes.NewReader(dockerCLI(t, "export", container))); ; {

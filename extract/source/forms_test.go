@@ -1,4 +1,4 @@
-package extract
+package source
 
 import (
 	"archive/tar"
@@ -12,6 +12,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/awslabs/aws-lambda-container-image-converter/extract"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/testrun"
+
 	"github.com/google/go-cmp/cmp"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -23,7 +27,7 @@ type form struct {
 	name    string
 	content []byte // a tar
 	// open opens what has become of content.
-	open func(work string, content []byte) (source, error)
+	open func(work string, content []byte) (extract.Source, error)
 	// exact are the digests of the files in content of which every bit matters,
 	// layers of those that are a layer.
 	exact, layers []v1.Hash
@@ -58,7 +62,7 @@ func (f form) parts(t testing.TB) (parts []part) {
 // what does not matter: the zips are those of the undamaged image.
 func (f form) check(t *testing.T, dir string, want map[string]string, d damage) (refused bool) {
 	t.Helper()
-	got, err := zipsOf(t.Context(), dir, func(work string) (source, error) { return f.open(work, d.content) })
+	got, err := zipsOf(t.Context(), dir, func(work string) (extract.Source, error) { return f.open(work, d.content) })
 	switch {
 	case err != nil && strings.Contains(err.Error(), "was left behind"),
 		err != nil && d.layer && !namesLayer.MatchString(err.Error()):
@@ -79,7 +83,7 @@ func forms(t testing.TB) (all []form) {
 		imagetest.Tar(imagetest.Dir("opt/"), imagetest.File("opt/a", "some content"), imagetest.Hardlink("opt/b", "opt/a")),
 		imagetest.Tar(imagetest.Whiteout("opt/b"), imagetest.Symlink("opt/c", "a"), imagetest.File("var/task/f", "a function")),
 	}
-	dir := memoryDir(t)
+	dir := testrun.MemoryDir(t)
 	file := func(name string, write func(file string) error) []byte {
 		name = filepath.Join(dir, name)
 		if err := write(name); err != nil {
@@ -91,17 +95,21 @@ func forms(t testing.TB) (all []form) {
 		}
 		return b
 	}
-	archive := func(transport string) func(string, []byte) (source, error) {
-		return func(work string, content []byte) (source, error) {
-			name := filepath.Join(work, "archive")
-			if err := os.WriteFile(name, content, 0o600); err != nil {
+	archive := func(transport string) func(string, []byte) (extract.Source, error) {
+		return func(work string, content []byte) (extract.Source, error) {
+			file, err := os.CreateTemp(dir, "archive-")
+			if err != nil {
 				return nil, err
 			}
-			r := Reference{transport: transport, rest: name, path: name}
-			return r.open(context.Background(), work, Options{})
+			defer os.Remove(file.Name())
+			defer file.Close()
+			if _, err := file.Write(content); err != nil {
+				return nil, err
+			}
+			return Open(context.Background(), parsed(t, transport+file.Name()), Options{Dir: work})
 		}
 	}
-	stream := func(_ string, content []byte) (source, error) {
+	stream := func(_ string, content []byte) (extract.Source, error) {
 		return streamed{bytes.NewReader(content)}, nil
 	}
 	for _, c := range []imagetest.Compression{imagetest.None, imagetest.Gzip, imagetest.Zstd} {
@@ -111,7 +119,7 @@ func forms(t testing.TB) (all []form) {
 		all = append(all, form{
 			"oci-archive " + c.String(),
 			file(c.String()+".oci.tar", func(f string) error { return imagetest.WriteOCIArchive(f, "", img) }),
-			archive(fromOCIArchive), exact, layers,
+			archive("oci-archive:"), exact, layers,
 		})
 		formats := []imagetest.Format{imagetest.DockerContainerd}
 		if c == imagetest.None {
@@ -126,7 +134,7 @@ func forms(t testing.TB) (all []form) {
 			})
 			name := format.String() + " " + c.String()
 			all = append(all,
-				form{"docker-archive " + name, content, archive(fromDockerArchive), exact, append(layers, diffIDs...)},
+				form{"docker-archive " + name, content, archive("docker-archive:"), exact, append(layers, diffIDs...)},
 				form{"engine " + name, content, stream, exact, append(layers, diffIDs...)})
 		}
 	}
@@ -144,11 +152,11 @@ type part struct {
 // streamed is an image as an engine sends it, without the engine.
 type streamed struct{ io.Reader }
 
-func (s streamed) read(ctx context.Context, repack repackFunc) (*image, error) {
+func (s streamed) Read(ctx context.Context, repack extract.LayerFunc) (*extract.Image, error) {
 	return readExport(ctx, s.Reader, Platform{}, repack)
 }
 
-func (streamed) close() error { return nil }
+func (streamed) Close() error { return nil }
 
 func digests(t testing.TB, img v1.Image) (manifest, config v1.Hash, layers, diffIDs []v1.Hash) {
 	t.Helper()

@@ -1,12 +1,17 @@
-package extract
+package source
 
 import (
 	"context"
 	"errors"
+	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/extract"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/testrun"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sync/errgroup"
@@ -38,10 +43,10 @@ func (o *outcomes) judge(t *testing.T, what any, want, got map[string]string, er
 // connection breaks at any byte, or a byte arrives as another.
 func TestConnections(t *testing.T) {
 	t.Parallel()
-	for i, r := range remotes(t) {
+	for _, r := range remotes(t) {
 		t.Run(r.name, func(t *testing.T) {
 			t.Parallel()
-			dir, rng := memoryDir(t), random(t, uint64(i))
+			dir, rng := testrun.MemoryDir(t), testrun.Random(t)
 			want, sent, err := r.zips(t.Context(), dir, flaw{kind: sound})
 			if err != nil || len(want) != 3 {
 				t.Fatalf("%d zips, error %v", len(want), err)
@@ -50,7 +55,7 @@ func TestConnections(t *testing.T) {
 				var o outcomes
 				var g errgroup.Group
 				g.SetLimit(50) // some wait a second to try again
-				for range points() {
+				for range testrun.Points() {
 					f := flaw{kind, rng.Int64N(sent)}
 					g.Go(func() error {
 						got, _, err := r.zips(t.Context(), dir, f)
@@ -68,21 +73,20 @@ func TestConnections(t *testing.T) {
 // TestStalls guards against waiting for ever. It is not parallel, as it changes
 // how long others wait.
 func TestStalls(t *testing.T) {
-	before := patience
-	t.Cleanup(func() { patience = before })
-	for i, r := range remotes(t) {
+	usual := patience
+	for _, r := range remotes(t) {
 		t.Run(r.name, func(t *testing.T) {
-			dir, rng := memoryDir(t), random(t, uint64(i))
-			patience = before
+			dir, rng := testrun.MemoryDir(t), testrun.Random(t)
+			setPatience(t, usual)
 			want, sent, err := r.zips(t.Context(), dir, flaw{kind: sound})
 			if err != nil {
 				t.Fatal(err)
 			}
-			patience = 50 * time.Millisecond
+			setPatience(t, 50*time.Millisecond)
 			var o outcomes
 			var g errgroup.Group
 			g.SetLimit(20)
-			for range points() {
+			for range testrun.Points() {
 				// An engine may take its time before it sends anything.
 				f := flaw{stalls, 500 + rng.Int64N(sent-500)}
 				if r.name == "registry" {
@@ -105,30 +109,42 @@ func TestStalls(t *testing.T) {
 	}
 }
 
-// TestStalledEngine is openEngine's and ImageSave's part of that.
+// TestStalledEngine guards against waiting for ever for an engine's first byte,
+// and against giving up on one that puts an export together, which may take it
+// minutes.
 func TestStalledEngine(t *testing.T) {
-	before := patience
-	t.Cleanup(func() { patience = before })
-	patience = 50 * time.Millisecond
+	const short = 50 * time.Millisecond
 	e := fakeengine.New(fakeengine.Options{}, imagetest.Ref{Name: "app", Content: served(imagetest.None)})
-	address := e.Start(t)
-	t.Setenv("DOCKER_HOST", address)
-	e.Fail(fakeengine.Inspect, fakeengine.Fault{Stall: true})
-	if _, err := openEngine(t.Context(), "app", Platform{}); !errors.Is(err, errStalled) {
-		t.Errorf("while it looks the image up: got error %v, want %v", err, errStalled)
-	}
-	e.Heal(fakeengine.Inspect)
-	// Before it sends the first byte of an export an engine may need minutes, but
-	// nobody else has to.
-	e.Fail(fakeengine.Export, fakeengine.Fault{Stall: true})
-	ctx, cancel := context.WithCancel(t.Context())
-	src, err := openEngine(ctx, "app", Platform{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer src.close()
-	go cancel()
-	if err := convertOnly(t, ctx, src); !errors.Is(err, context.Canceled) {
-		t.Errorf("while it exports: got error %v, want %v", err, context.Canceled)
-	}
+	useEngine(t, e.Start(t))
+	t.Run("while it looks the image up", func(t *testing.T) {
+		setPatience(t, short)
+		e.Fail(fakeengine.Inspect, fakeengine.Fault{Stall: true})
+		defer e.Heal(fakeengine.Inspect)
+		if _, err := openEngine(t.Context(), parsed(t, "app"), Options{}); !errors.Is(err, errStalled) {
+			t.Errorf("got error %v, want %v", err, errStalled)
+		}
+	})
+	t.Run("before it exports", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		address, _, stop := serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !strings.HasSuffix(r.URL.Path, "/images/get") {
+				e.ServeHTTP(w, r)
+				return
+			}
+			time.AfterFunc(4*short, cancel)
+			<-r.Context().Done()
+		}), flaw{kind: sound})
+		defer stop()
+		useEngine(t, "tcp://"+address)
+		src, err := openEngine(ctx, parsed(t, "app"), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer src.Close()
+		setPatience(t, short)
+		if _, err := extract.Convert(ctx, src, "app", extract.Options{Dir: t.TempDir(), Progress: silent{}}); !errors.Is(err, context.Canceled) {
+			t.Errorf("got error %v, want %v", err, context.Canceled)
+		}
+	})
 }

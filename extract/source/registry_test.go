@@ -1,4 +1,4 @@
-package extract
+package source
 
 import (
 	"bytes"
@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/testrun"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -105,7 +107,7 @@ func TestURLs(t *testing.T) {
 		if missing {
 			delete(s.files, "/v2/app/blobs/"+layer["digest"].(string))
 		}
-		_, _, err := remote{"", s, openApp}.zips(t.Context(), memoryDir(t), flaw{kind: sound})
+		_, _, err := remote{"", s, openApp}.zips(t.Context(), testrun.MemoryDir(t), flaw{kind: sound})
 		if (err != nil) != missing || missing && !strings.Contains(err.Error(), "layer "+layer["digest"].(string)) {
 			t.Errorf("missing %t: got error %v", missing, err)
 		}

@@ -1,4 +1,4 @@
-package extract
+package ziptest
 
 import (
 	"archive/zip"
@@ -15,41 +15,38 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/internal/imagetest"
-	"github.com/awslabs/aws-lambda-container-image-converter/types"
 )
 
-// checkUnzipped fails unless Info-ZIP's unzip, where it is installed, makes on
-// disk what restore says.
-func checkUnzipped(t testing.TB, dir string, result *types.Image) {
+// CheckUnzip fails unless Info-ZIP's unzip, where it is installed, makes on disk
+// what Restore says.
+func CheckUnzip(t testing.TB, zips ...string) {
 	t.Helper()
-	if !haveUnzip() {
+	if !HaveUnzip() {
 		return
 	}
-	for _, zips := range [][]string{layerZips(dir, result), functionZip(dir, result)} {
-		want, got := restore(t, zips...), unzip(t, zips...)
-		// unzip sets mode and time of a directory only when it makes it, and
-		// never the time of a symbolic link.
-		for p, n := range want {
-			if n.Kind == imagetest.KindSymlink {
-				n.ModTime = got[p].ModTime
-				want[p] = n
-			}
-			if n.Kind == imagetest.KindDir && (n.Implied || zipsWith(t, p, zips) > 1) {
-				want[p] = imagetest.Node{Kind: imagetest.KindDir}
-				if got[p].Kind == imagetest.KindDir {
-					got[p] = want[p]
-				}
+	want, got := Restore(t, zips...), Unzip(t, zips...)
+	// unzip sets mode and time of a directory only when it makes it, and never
+	// the time of a symbolic link.
+	for p, n := range want {
+		if n.Kind == imagetest.KindSymlink {
+			n.ModTime = got[p].ModTime
+			want[p] = n
+		}
+		if n.Kind == imagetest.KindDir && (n.Implied || zipsWith(t, p, zips) > 1) {
+			want[p] = imagetest.Node{Kind: imagetest.KindDir}
+			if got[p].Kind == imagetest.KindDir {
+				got[p] = want[p]
 			}
 		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("unzip makes (+) of the zips (-):\n%s", diff)
-		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("unzip makes (+) of the zips (-):\n%s", diff)
 	}
 }
 
-// haveUnzip reports whether the real unzip is installed, where file systems can
+// HaveUnzip reports whether the real unzip is installed, where file systems can
 // hold what images have.
-func haveUnzip() bool {
+func HaveUnzip() bool {
 	_, err := exec.LookPath("unzip")
 	return err == nil && runtime.GOOS == "linux"
 }
@@ -57,7 +54,7 @@ func haveUnzip() bool {
 // zipsWith counts the zips with something at the path or below it.
 func zipsWith(t testing.TB, p string, zips []string) (n int) {
 	for _, name := range zips {
-		if slices.ContainsFunc(zipNames(t, name), func(s string) bool {
+		if slices.ContainsFunc(Names(t, name), func(s string) bool {
 			return strings.TrimSuffix(s, "/") == p || below(s, p)
 		}) {
 			n++
@@ -66,8 +63,26 @@ func zipsWith(t testing.TB, p string, zips []string) (n int) {
 	return n
 }
 
-// zipNames lists the names of a zip's entries.
-func zipNames(t testing.TB, name string) (names []string) {
+// Read returns the zips in dir by name.
+func Read(t testing.TB, dir string) map[string]string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, "*.zip"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	zips := make(map[string]string)
+	for _, name := range names {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		zips[filepath.Base(name)] = string(b)
+	}
+	return zips
+}
+
+// Names lists the names of a zip's entries.
+func Names(t testing.TB, name string) (names []string) {
 	t.Helper()
 	z, err := zip.OpenReader(name)
 	if err != nil {
@@ -80,11 +95,11 @@ func zipNames(t testing.TB, name string) (names []string) {
 	return names
 }
 
-// unzip lets the program of that name unzip the zips one over the other, and
+// Unzip lets the program of that name unzip the zips one over the other, and
 // reads what it has made.
-func unzip(t testing.TB, zips ...string) map[string]imagetest.Node {
+func Unzip(t testing.TB, zips ...string) map[string]imagetest.Node {
 	t.Helper()
-	root := memoryDir(t)
+	root := t.TempDir()
 	for _, name := range zips {
 		// Without -^ and -V it changes names with control characters, and
 		// those that end as VMS's with a version do.
@@ -131,9 +146,9 @@ func onDisk(t testing.TB, root string) map[string]imagetest.Node {
 	return tree
 }
 
-// checkZip fails unless a zip is one that every program can read and that is
+// Check fails unless a zip is one that every program can read and that is
 // safe to unzip, and returns the names of what is in it.
-func checkZip(t testing.TB, content string) (names []string) {
+func Check(t testing.TB, content string) (names []string) {
 	t.Helper()
 	z, err := zip.NewReader(strings.NewReader(content), int64(len(content)))
 	if err != nil {
@@ -142,7 +157,7 @@ func checkZip(t testing.TB, content string) (names []string) {
 	seen := make(map[string]bool)
 	for _, f := range z.File {
 		name := strings.TrimSuffix(f.Name, "/")
-		if !safe(name) || seen[name] || len(f.Name) > maxPath+1 {
+		if !safe(name) || seen[name] || len(f.Name) > 4096 {
 			t.Errorf("%.300q: not a name to unzip, or twice", f.Name)
 		}
 		seen[name] = true
@@ -169,7 +184,7 @@ func checkZip(t testing.TB, content string) (names []string) {
 		if n, err := io.Copy(io.Discard, r); err != nil || uint64(n) != f.UncompressedSize64 { // the CRC too
 			t.Errorf("%.300q: %d bytes of %d, error %v", f.Name, n, f.UncompressedSize64, err)
 		}
-		modTime(t, f)
+		ModTime(t, f)
 	}
 	return names
 }
@@ -185,4 +200,24 @@ func safe(name string) bool {
 		}
 	}
 	return true
+}
+
+// CheckAll fails unless there is an error and nothing else, or there are good
+// zips.
+func CheckAll(t testing.TB, zips map[string]string, err error) {
+	t.Helper()
+	if err != nil {
+		if len(zips) > 0 || strings.Contains(err.Error(), "left behind") {
+			t.Errorf("error %v, and %d zips", err, len(zips))
+		}
+		return
+	}
+	if len(zips) == 0 {
+		t.Error("neither an error nor a zip")
+	}
+	for name, content := range zips {
+		if len(Check(t, content)) == 0 {
+			t.Errorf("%s is empty", name)
+		}
+	}
 }

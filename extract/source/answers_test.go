@@ -1,12 +1,15 @@
-package extract
+package source
 
 import (
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/extract"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/testrun"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -18,7 +21,7 @@ import (
 func TestAnswers(t *testing.T) {
 	t.Parallel()
 	img := served(imagetest.Gzip)
-	want, _, err := remote{"", newRegistry(t, img), openApp}.zips(t.Context(), memoryDir(t), flaw{kind: sound})
+	want, _, err := remote{"", newRegistry(t, img), openApp}.zips(t.Context(), testrun.MemoryDir(t), flaw{kind: sound})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +86,7 @@ func TestAnswers(t *testing.T) {
 						answer.do(w, r)
 						return true
 					}
-					got, _, err := remote{"", s, openApp}.zips(t.Context(), memoryDir(t), flaw{kind: sound})
+					got, _, err := remote{"", s, openApp}.zips(t.Context(), testrun.MemoryDir(t), flaw{kind: sound})
 					if count.Load() == 0 {
 						t.Error("nobody came for it")
 					}
@@ -108,19 +111,23 @@ func TestAnswers(t *testing.T) {
 // DOCKER_HOST.
 func TestAnswersOfEngine(t *testing.T) {
 	e := fakeengine.New(fakeengine.Options{}, imagetest.Ref{Name: "app", Content: served(imagetest.None)})
-	var before func(w http.ResponseWriter, r *http.Request) (done bool)
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if before == nil || !before(w, r) {
-			e.ServeHTTP(w, r)
-		}
-	}))
-	t.Cleanup(s.Close)
-	t.Setenv("DOCKER_HOST", "tcp://"+s.Listener.Addr().String())
-	t.Setenv("DOCKER_TLS_VERIFY", "")
-	zips := func(t *testing.T) (map[string]string, error) {
-		return zipsOf(t.Context(), memoryDir(t), func(string) (source, error) { return openEngine(t.Context(), "app", Platform{}) })
+	// zips asks e, or answer where a request's path ends as path does.
+	zips := func(t *testing.T, path string, answer http.HandlerFunc) (zips map[string]string, asked bool, err error) {
+		var count atomic.Int64
+		address, _, stop := serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if answer == nil || !strings.HasSuffix(r.URL.Path, path) {
+				e.ServeHTTP(w, r)
+				return
+			}
+			count.Add(1)
+			answer(w, r)
+		}), flaw{kind: sound})
+		defer stop()
+		useEngine(t, "tcp://"+address)
+		zips, err = zipsOf(t.Context(), testrun.MemoryDir(t), func(string) (extract.Source, error) { return openEngine(t.Context(), parsed(t, "app"), Options{}) })
+		return zips, count.Load() > 0, err
 	}
-	want, err := zips(t)
+	want, _, err := zips(t, "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,16 +150,7 @@ func TestAnswersOfEngine(t *testing.T) {
 	} {
 		for _, path := range []string{"/_ping", "/images/app:latest/json", "/images/get"} {
 			t.Run(name+" for "+path, func(t *testing.T) {
-				asked := false
-				before = func(w http.ResponseWriter, r *http.Request) bool {
-					if !strings.HasSuffix(r.URL.Path, path) {
-						return false
-					}
-					asked = true
-					answer(w, r)
-					return true
-				}
-				got, err := zips(t)
+				got, asked, err := zips(t, path, answer)
 				switch {
 				case !asked:
 					t.Error("nobody came for it")

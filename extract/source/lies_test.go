@@ -1,4 +1,4 @@
-package extract
+package source
 
 import (
 	"bytes"
@@ -8,6 +8,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/extract"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/tartest"
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/testrun"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
@@ -24,7 +29,7 @@ type crafted struct {
 	blobs    func(files inMemory)
 }
 
-func (c crafted) open() source {
+func (c crafted) open() extract.Source {
 	files := inMemory{}
 	put := func(mediaType string, b []byte) ispec.Descriptor {
 		d := digest.FromBytes(b)
@@ -63,7 +68,7 @@ func (c crafted) open() source {
 // zips converts the image.
 func (c crafted) zips(t testing.TB) (map[string]string, error) {
 	t.Helper()
-	return zipsOf(t.Context(), memoryDir(t), func(string) (source, error) { return c.open(), nil })
+	return zipsOf(t.Context(), testrun.MemoryDir(t), func(string) (extract.Source, error) { return c.open(), nil })
 }
 
 // craftedLayers are the layers of a crafted image.
@@ -99,7 +104,7 @@ func TestLies(t *testing.T) {
 			blobs: func(files inMemory) { files[blobFile(d)] = b },
 		}
 	}
-	gzipped, zstded := gzipOf(t, craftedLayers[1]), zstdOf(t, craftedLayers[1])
+	gzipped, zstded := tartest.Gzip(t, craftedLayers[1]), tartest.Zstd(t, craftedLayers[1])
 	const gzipType, zstdType = ispec.MediaTypeImageLayerGzip, ispec.MediaTypeImageLayerZstd
 	const damaged = ": the image is damaged$"
 	for _, tt := range []struct {
@@ -115,8 +120,8 @@ func TestLies(t *testing.T) {
 		{"layers in another order", crafted{manifest: func(m *ispec.Manifest) { slices.Reverse(m.Layers) }}, "^layer 1 of 2 should be " + first.String() + ".* is " + second.String() + damaged},
 		{"one layer twice", crafted{manifest: func(m *ispec.Manifest) { m.Layers[1] = m.Layers[0] }}, "^layer 2 of 2 should be " + second.String()},
 		{"another layer", instead(ispec.MediaTypeImageLayer, other), "^layer 2 of 2 should be " + second.String()},
-		{"another layer, gzip", instead(gzipType, gzipOf(t, other)), "^layer 2 of 2 should be " + second.String()},
-		{"another layer, zstd", instead(zstdType, zstdOf(t, other)), "^layer 2 of 2 should be " + second.String()},
+		{"another layer, gzip", instead(gzipType, tartest.Gzip(t, other)), "^layer 2 of 2 should be " + second.String()},
+		{"another layer, zstd", instead(zstdType, tartest.Zstd(t, other)), "^layer 2 of 2 should be " + second.String()},
 		{"a DiffID that is none", crafted{config: func(c *ispec.Image) { c.RootFS.DiffIDs[1] = "sha256:x" }}, `^the image's config: DiffID "sha256:x"`},
 		{"a DiffID with an algorithm that is none", crafted{config: func(c *ispec.Image) { c.RootFS.DiffIDs[1] = "md5:d41d8cd98f00b204e9800998ecf8427e" }}, `^the image's config: DiffID "md5:`},
 		{"a layer's digest that is none", crafted{manifest: layer(func(d *ispec.Descriptor) { d.Digest = "sha256:../../../../etc/passwd" })}, `^layer `},
@@ -135,7 +140,7 @@ func TestLies(t *testing.T) {
 		{"more zstd behind zstd", instead(zstdType, append(slices.Clone(zstded), zstded...)), "^layer 2 of 2 should be " + second.String()},
 		{"gzip cut short", instead(gzipType, gzipped[:len(gzipped)-1]), "^layer sha256:[0-9a-f]{64}: .*EOF"},
 		{"zstd cut short", instead(zstdType, zstded[:len(zstded)-1]), "^layer sha256:[0-9a-f]{64}: .*EOF"},
-		{"gzip in gzip", instead(gzipType, gzipOf(t, gzipped)), "^layer sha256:[0-9a-f]{64}: tar: "},
+		{"gzip in gzip", instead(gzipType, tartest.Gzip(t, gzipped)), "^layer sha256:[0-9a-f]{64}: tar: "},
 		{"no tar", instead(ispec.MediaTypeImageLayer, []byte(strings.Repeat("no tar", 1000))), "^layer sha256:[0-9a-f]{64}: tar: "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

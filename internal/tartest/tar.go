@@ -1,4 +1,6 @@
-package extract
+// Package tartest makes layers that archive/tar would not write, and changes the
+// bytes of others.
+package tartest
 
 import (
 	"archive/tar"
@@ -9,9 +11,9 @@ import (
 	"strconv"
 )
 
-// header is a tar header that archive/tar would not write. change may break all
+// Header is a tar header that archive/tar would not write. change may break all
 // but the checksum.
-func header(name string, typeflag byte, size int64, change func(b []byte)) []byte {
+func Header(name string, typeflag byte, size int64, change func(b []byte)) []byte {
 	b := make([]byte, 512)
 	copy(b, name)
 	copy(b[100:], "0000644\x000000000\x000000000\x00")
@@ -45,26 +47,26 @@ func checksum(b []byte) {
 	copy(b[148:], fmt.Sprintf("%06o\x00 ", sum))
 }
 
-// sparse is the header of a file of size bytes in GNU's old format for files
+// Sparse is the header of a file of size bytes in GNU's old format for files
 // with holes, which is nothing but one hole.
-func sparse(name string, size int64) []byte {
-	return header(name, tar.TypeGNUSparse, 0, func(b []byte) {
+func Sparse(name string, size int64) []byte {
+	return Header(name, tar.TypeGNUSparse, 0, func(b []byte) {
 		number(b[386:398], size) // one piece of no bytes, at the end
 		number(b[398:410], 0)
 		number(b[483:495], size)
 	})
 }
 
-// paxSparse is the same in PAX's format 0.1.
-func paxSparse(name string, size int64) []byte {
-	return slices.Concat(pax(map[string]string{
+// PAXSparse is the same in PAX's format 0.1.
+func PAXSparse(name string, size int64) []byte {
+	return slices.Concat(PAX(map[string]string{
 		"GNU.sparse.major": "0", "GNU.sparse.minor": "1", "GNU.sparse.size": fmt.Sprint(size), "GNU.sparse.numblocks": "1",
 		"GNU.sparse.map": fmt.Sprintf("%d,0", size),
-	}), header(name, tar.TypeReg, 0, func(b []byte) { copy(b[257:], "ustar\x0000") }))
+	}), Header(name, tar.TypeReg, 0, func(b []byte) { copy(b[257:], "ustar\x0000") }))
 }
 
-// pax is an extended header with the records, whatever they are.
-func pax(records map[string]string) []byte {
+// PAX is an extended header with the records, whatever they are.
+func PAX(records map[string]string) []byte {
 	var b bytes.Buffer
 	for key, value := range records {
 		record := " " + key + "=" + value + "\n"
@@ -76,14 +78,14 @@ func pax(records map[string]string) []byte {
 	}
 	size := b.Len()
 	b.Write(make([]byte, -size&511))
-	return append(header("PaxHeaders/x", tar.TypeXHeader, int64(size), func(b []byte) { copy(b[257:], "ustar\x0000") }), b.Bytes()...)
+	return append(Header("PaxHeaders/x", tar.TypeXHeader, int64(size), func(b []byte) { copy(b[257:], "ustar\x0000") }), b.Bytes()...)
 }
 
-// endOfTar is what a tar ends with.
-var endOfTar = make([]byte, 1024)
+// EndOfTar is what a tar ends with.
+var EndOfTar = make([]byte, 1024)
 
-// generated is a tar of so many pieces, made while they are read.
-func generated(n int, piece func(i int) []byte) io.Reader {
+// Generated is a tar of so many pieces, made while they are read.
+func Generated(n int, piece func(i int) []byte) io.Reader {
 	r := &generator{n: n, piece: piece}
 	return r
 }
@@ -99,7 +101,7 @@ func (g *generator) Read(p []byte) (int, error) {
 		if g.i > g.n {
 			return 0, io.EOF
 		}
-		if g.rest = endOfTar; g.i < g.n {
+		if g.rest = EndOfTar; g.i < g.n {
 			g.rest = g.piece(g.i)
 		}
 		g.i++

@@ -1,4 +1,4 @@
-package extract
+package source
 
 import (
 	"context"
@@ -11,6 +11,10 @@ import (
 	"slices"
 	"sync"
 	"testing"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/extract"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/tartest"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/moby/moby/client"
@@ -115,14 +119,14 @@ func serve(h http.Handler, f flaw) (address string, sent func() int64, stop func
 type remote struct {
 	name    string
 	handler http.Handler
-	open    func(ctx context.Context, address string) (source, error)
+	open    func(ctx context.Context, address string) (extract.Source, error)
 }
 
 // zips converts the image, with a flaw in the connections.
 func (r remote) zips(ctx context.Context, dir string, f flaw) (zips map[string]string, sent int64, err error) {
 	address, count, stop := serve(r.handler, f)
 	defer stop()
-	zips, err = zipsOf(ctx, dir, func(string) (source, error) { return r.open(ctx, address) })
+	zips, err = zipsOf(ctx, dir, func(string) (extract.Source, error) { return r.open(ctx, address) })
 	return zips, count(), err
 }
 
@@ -130,8 +134,8 @@ func (r remote) zips(ctx context.Context, dir string, f flaw) (zips map[string]s
 func served(c imagetest.Compression) v1.Image {
 	rng := rand.New(rand.NewPCG(1, 2))
 	return imagetest.Image(imagetest.Options{OCI: true, Compression: c},
-		imagetest.Tar(imagetest.Dir("opt/"), imagetest.File("opt/a", content(rng, "random", 20_000)), imagetest.File("opt/b", "1")),
-		imagetest.Tar(imagetest.Whiteout("opt/b"), imagetest.File("opt/c", content(rng, "text", 20_000)), imagetest.File("var/task/f", "a function")))
+		imagetest.Tar(imagetest.Dir("opt/"), imagetest.File("opt/a", tartest.Content(rng, "random", 20_000)), imagetest.File("opt/b", "1")),
+		imagetest.Tar(imagetest.Whiteout("opt/b"), imagetest.File("opt/c", tartest.Content(rng, "text", 20_000)), imagetest.File("var/task/f", "a function")))
 }
 
 // remotes are the same image from all kinds of servers.
@@ -145,7 +149,7 @@ func remotes(t testing.TB) (all []remote) {
 		all = append(all, remote{
 			"engine " + format.String(),
 			fakeengine.New(fakeengine.Options{Format: format}, imagetest.Ref{Name: "app", Content: img}),
-			func(_ context.Context, address string) (source, error) {
+			func(_ context.Context, address string) (extract.Source, error) {
 				api, err := client.New(client.WithHost("tcp://" + address))
 				return &engine{api: api, name: "app:latest"}, err
 			},
@@ -155,6 +159,6 @@ func remotes(t testing.TB) (all []remote) {
 }
 
 // openApp opens what newRegistry has.
-func openApp(ctx context.Context, address string) (source, error) {
-	return openRegistry(ctx, "//"+address+"/app", Options{InsecureRegistry: true})
+func openApp(ctx context.Context, address string) (extract.Source, error) {
+	return openRegistry(ctx, Reference{rest: address + "/app"}, Options{InsecureRegistry: true})
 }

@@ -1,4 +1,4 @@
-package extract
+package source
 
 import (
 	"archive/tar"
@@ -7,6 +7,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/extract"
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/ziptest"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/tartest"
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/testrun"
 
 	"github.com/opencontainers/go-digest"
 
@@ -35,22 +41,22 @@ func FuzzExport(f *testing.F) {
 	f.Fuzz(func(t *testing.T, export []byte, right bool) {
 		if right {
 			export = slices.Clone(export)
-			repair(export)
+			tartest.Repair(export)
 		}
 		for r := tar.NewReader(bytes.NewReader(export)); ; {
 			if _, err := r.Next(); err != nil {
 				break
 			}
-			b, err := io.ReadAll(io.LimitReader(r, fuzzSize+1))
+			b, err := io.ReadAll(io.LimitReader(r, tartest.FuzzSize+1))
 			if err != nil {
 				break
 			}
-			content, ok := unpacked(b)
-			if len(b) > fuzzSize || ok && tooMuch(content) || !ok && len(content) > fuzzSize {
+			content, ok := tartest.Unpacked(b)
+			if len(b) > tartest.FuzzSize || ok && tartest.TooMuch(content) || !ok && len(content) > tartest.FuzzSize {
 				t.Skip()
 			}
 		}
-		zips, err := zipsOf(t.Context(), memoryDir(t), func(string) (source, error) { return streamed{bytes.NewReader(export)}, nil })
-		checkAll(t, zips, err)
+		zips, err := zipsOf(t.Context(), testrun.MemoryDir(t), func(string) (extract.Source, error) { return streamed{bytes.NewReader(export)}, nil })
+		ziptest.CheckAll(t, zips, err)
 	})
 }

@@ -1,4 +1,4 @@
-package extract
+package source
 
 import (
 	"archive/tar"
@@ -13,6 +13,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/awslabs/aws-lambda-container-image-converter/extract"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/tartest"
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/testrun"
+
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/internal/imagetest"
@@ -22,7 +27,7 @@ import (
 // is left in the directory is the result, or nothing.
 func TestNoTemporaryFiles(t *testing.T) {
 	t.Parallel()
-	good := imagetest.Tar(imagetest.File("opt/a", content(rand.New(rand.NewPCG(1, 2)), "text", blockSize)), imagetest.File("opt/b", "1"))
+	good := imagetest.Tar(imagetest.File("opt/a", tartest.Content(rand.New(rand.NewPCG(1, 2)), "text", 512<<10)), imagetest.File("opt/b", "1"))
 	top := imagetest.Tar(imagetest.Whiteout("opt/b"), imagetest.File("var/task/f", "2"))
 	img := imagetest.Image(imagetest.Options{Compression: imagetest.Gzip, OCI: true}, good, top)
 	damaged := imagetest.ImageOf(imagetest.Options{OCI: true},
@@ -46,12 +51,12 @@ func TestNoTemporaryFiles(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		compressed := gzipOf(t, b)
+		compressed := tartest.Gzip(t, b)
 		for file, content := range map[string][]byte{
 			"cut." + name:          b[:len(b)*2/3],
 			name + ".gz":           compressed,
 			"cut." + name + ".gz":  compressed[:len(compressed)*2/3],
-			"flip." + name + ".gz": flipped(compressed),
+			"flip." + name + ".gz": tartest.Flipped(compressed),
 		} {
 			if err := os.WriteFile(filepath.Join(in, file), content, 0o644); err != nil {
 				t.Fatal(err)
@@ -83,12 +88,8 @@ func TestNoTemporaryFiles(t *testing.T) {
 	} {
 		t.Run(test.transport+" "+test.file, func(t *testing.T) {
 			t.Parallel()
-			ref, err := ParseReference(test.transport + ":" + filepath.Join(in, test.file))
-			if err != nil {
-				t.Fatal(err)
-			}
 			dir := t.TempDir()
-			_, err = Convert(t.Context(), ref, Options{Dir: dir, Progress: silent{}, Warn: func(string) {}})
+			_, _, err := convert(t.Context(), parsed(t, test.transport+":"+filepath.Join(in, test.file)), dir)
 			if (err == nil) != test.good {
 				t.Errorf("error %v", err)
 			}
@@ -115,21 +116,21 @@ func TestNoTemporaryFiles(t *testing.T) {
 // a whole, and first written to disk.
 func TestInterruptedWhileUnpacking(t *testing.T) {
 	t.Parallel()
-	for _, transport := range []string{fromDockerArchive, fromOCIArchive} {
+	for _, transport := range []string{"docker-archive:", "oci-archive:"} {
 		t.Run(transport, func(t *testing.T) {
 			t.Parallel()
 			name := filepath.Join(t.TempDir(), "archive")
-			if err := os.WriteFile(name, gzipOf(t, make([]byte, 1<<20)), 0o600); err != nil {
+			if err := os.WriteFile(name, tartest.Gzip(t, make([]byte, 1<<20)), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
 			dir := t.TempDir()
-			_, err := Convert(ctx, Reference{transport: transport, rest: name, path: name}, Options{Dir: dir, Progress: silent{}})
+			_, _, err := convert(ctx, parsed(t, transport+name), dir)
 			if !errors.Is(err, context.Canceled) {
 				t.Errorf("got error %v", err)
 			}
-			checkEmpty(t, dir)
+			testrun.CheckEmpty(t, dir)
 		})
 	}
 }
@@ -178,16 +179,16 @@ func TestLinksInArchives(t *testing.T) {
 			if err := w.Close(); err != nil {
 				t.Fatal(err)
 			}
-			dir := memoryDir(t)
+			dir := testrun.MemoryDir(t)
 			file := filepath.Join(dir, "archive.tar")
 			if err := os.WriteFile(file, changed.Bytes(), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			for how, open := range map[string]func(work string) (source, error){
-				"archive": func(work string) (source, error) {
-					return Reference{transport: fromDockerArchive, path: file}.open(t.Context(), work, Options{})
+			for how, open := range map[string]func(work string) (extract.Source, error){
+				"archive": func(work string) (extract.Source, error) {
+					return Open(t.Context(), parsed(t, "docker-archive:"+file), Options{Dir: work})
 				},
-				"engine": func(string) (source, error) { return streamed{&changed}, nil },
+				"engine": func(string) (extract.Source, error) { return streamed{&changed}, nil },
 			} {
 				_, err := zipsOf(t.Context(), dir, open)
 				if err == nil || strings.Contains(err.Error(), "left behind") || strings.Contains(err.Error(), "root:") {
@@ -223,8 +224,8 @@ func TestFIFO(t *testing.T) {
 			if out, err := exec.Command("mkfifo", file).CombinedOutput(); err != nil {
 				t.Fatalf("%v: %s", err, out)
 			}
-			soon(t, func() {
-				_, err := Convert(t.Context(), Reference{transport: fromLayout, rest: in, path: in}, Options{Dir: t.TempDir(), Progress: silent{}})
+			testrun.Soon(t, func() {
+				_, _, err := convert(t.Context(), parsed(t, "oci:"+in), t.TempDir())
 				if err == nil || !strings.Contains(err.Error(), "is not a file") {
 					t.Errorf("got error %v", err)
 				}
