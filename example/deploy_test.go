@@ -57,6 +57,7 @@ func writeOutput(t *testing.T) (dir string, function []byte) {
 // TestDeployAWSCLI runs the script, with the real AWS CLI, twice against an API on
 // loopback that notes the requests: the first run creates, the second updates.
 func TestDeployAWSCLI(t *testing.T) {
+	t.Parallel()
 	aws, err := exec.LookPath("aws")
 	if err != nil {
 		if os.Getenv("IMG2LAMBDA_TEST_AWSCLI") == "required" {
@@ -78,9 +79,8 @@ func TestDeployAWSCLI(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Nothing of the user's own configuration.
-	env := slices.DeleteFunc(os.Environ(), func(s string) bool { return strings.HasPrefix(s, "AWS_") })
-	env = append(env, "PATH="+bin+":"+os.Getenv("PATH"),
-		"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_DEFAULT_REGION=us-east-1", "AWS_PAGER=",
+	env := append(withoutAWS(os.Environ()), "PATH="+bin+":"+os.Getenv("PATH"),
+		"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_DEFAULT_REGION=us-east-1", "AWS_PAGER=", "LC_ALL=C.UTF-8",
 		"AWS_CONFIG_FILE="+filepath.Join(bin, "config"), "AWS_SHARED_CREDENTIALS_FILE="+filepath.Join(bin, "credentials"),
 		"ROLE_ARN=arn:aws:iam::123456789012:role/php", "ARCHITECTURE=arm64")
 
@@ -109,11 +109,12 @@ func TestDeployAWSCLI(t *testing.T) {
 		Role: "arn:aws:iam::123456789012:role/php", Architectures: []string{"arm64"}, Layers: arns,
 		Code: code{function},
 	}
-	if diff := cmp.Diff(want, api.function); diff != "" {
+	outdated := want
+	outdated.Layers, outdated.Code = nil, code{}
+	if diff := cmp.Diff(want, api.swap(outdated)); diff != "" {
 		t.Errorf("the function: %s", diff)
 	}
 
-	api.function.Layers, api.function.Code = nil, code{}
 	run("goodbye")
 	wantCalls = []string{
 		"GET", "PUT code", "GET configuration", "PUT configuration", "GET configuration", "POST invocations",
@@ -121,7 +122,7 @@ func TestDeployAWSCLI(t *testing.T) {
 	if diff := cmp.Diff(wantCalls, api.calls()); diff != "" {
 		t.Errorf("calls of the second run: %s", diff)
 	}
-	if diff := cmp.Diff(want, api.function); diff != "" {
+	if diff := cmp.Diff(want, api.swap(configuration{})); diff != "" {
 		t.Errorf("the updated function: %s", diff)
 	}
 }
@@ -201,9 +202,18 @@ func (l *lambda) calls() []string {
 	return noted
 }
 
+// swap puts another function in the place of the one that there is.
+func (l *lambda) swap(f configuration) configuration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.function, f = f, l.function
+	return f
+}
+
 // TestDeployPaths checks that the templates find what img2lambda leaves in
 // example/output, and name functions that there are.
 func TestDeployPaths(t *testing.T) {
+	t.Parallel()
 	functions, err := os.ReadFile("src/functions.php")
 	if err != nil {
 		t.Fatal(err)
@@ -240,6 +250,7 @@ func TestDeployPaths(t *testing.T) {
 
 // TestDeploySAM runs the command that the template says makes its parameter.
 func TestDeploySAM(t *testing.T) {
+	t.Parallel()
 	template, err := os.ReadFile("deploy/sam/template.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -257,6 +268,7 @@ func TestDeploySAM(t *testing.T) {
 }
 
 func TestDeployTerraform(t *testing.T) {
+	t.Parallel()
 	terraform, err := exec.LookPath("terraform")
 	if err != nil {
 		t.Skip("terraform is not installed")
