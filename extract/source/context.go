@@ -153,8 +153,10 @@ func (e *endpoint) String() string {
 func (e *endpoint) explain(err error) error {
 	var unknownHost *net.DNSError
 	if !errors.Is(err, os.ErrNotExist) && !strings.HasPrefix(err.Error(), "Cannot connect to the Docker daemon") && !errors.As(err, &unknownHost) {
-		text := strings.ReplaceAll(err.Error(), e.Host, e.address())
-		return errors.Errorf("%s at %s: %s", strings.TrimPrefix(e.String(), "the "), e.address(), text)
+		if e.Host != e.address() { // the client repeats the password
+			err = errors.New(strings.ReplaceAll(err.Error(), e.Host, e.address()))
+		}
+		return errors.Wrapf(err, "%s at %s", strings.TrimPrefix(e.String(), "the "), e.address())
 	}
 	at, way := e.address(), "set DOCKER_HOST"
 	if e.context != "" {

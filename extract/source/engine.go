@@ -187,6 +187,9 @@ func (e *engine) export(ctx context.Context, id string, options ...client.ImageS
 	saved, err := e.api.ImageSave(request.ctx, []string{id}, options...)
 	if err != nil {
 		request.end()
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		return nil, e.endpoint.explain(err)
 	}
 	return &answer{saved, request}, nil
