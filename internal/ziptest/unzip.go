@@ -104,7 +104,7 @@ func Unzip(t testing.TB, zips ...string) map[string]imagetest.Node {
 		// Without -^ and -V it changes names with control characters, and
 		// those that end as VMS's with a version do.
 		command := exec.Command("unzip", "-qq", "-o", "-^", "-V", "-d", root, name)
-		command.Env = append(os.Environ(), "LC_ALL=C.UTF-8")
+		command.Env = append(os.Environ(), "LC_ALL=C.UTF-8", "TZ=UTC") // an MS-DOS date is local time
 		if out, err := command.CombinedOutput(); err != nil || len(out) > 0 {
 			t.Fatalf("%v: %v\n%s", command, err, out)
 		}
