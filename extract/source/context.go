@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/cli/cli/config"
 	"github.com/docker/cli/cli/config/configfile"
 	dockercontext "github.com/docker/cli/cli/context"
@@ -41,8 +42,10 @@ func findEndpoint(c *configfile.ConfigFile) (*endpoint, error) {
 	))
 	const way = "`docker context ls` lists those there are, `docker context use` chooses one"
 	metadata, err := contexts.GetMetadata(name)
-	if err != nil {
-		return nil, errors.WithMessagef(err, "docker context %q cannot be read: %s", name, way)
+	if cerrdefs.IsNotFound(err) {
+		return nil, errors.Errorf("there is no docker context %q: %s", name, way)
+	} else if err != nil {
+		return nil, errors.Wrapf(err, "docker context %q", name)
 	}
 	meta, err := docker.EndpointFromContext(metadata)
 	if err != nil {
@@ -141,6 +144,14 @@ func withoutPassword(host string) string {
 // address is where the engine is, for people to see.
 func (e *endpoint) address() string { return withoutPassword(e.Host) }
 
+// place is the address, and the context that it is from.
+func (e *endpoint) place() string {
+	if e.context == "" {
+		return e.address()
+	}
+	return fmt.Sprintf("%s (docker context %q)", e.address(), e.context)
+}
+
 // String names the engine in a sentence.
 func (e *endpoint) String() string {
 	if e.context == "" {
@@ -151,22 +162,25 @@ func (e *endpoint) String() string {
 
 // explain says what a request that failed means, and what to do.
 func (e *endpoint) explain(err error) error {
+	if _, said, ok := strings.Cut(err.Error(), "stderr="); ok && strings.HasPrefix(e.Host, "ssh://") {
+		said = strings.Join(strings.Fields(said), " ")
+		return errors.Errorf("no Docker engine answers at %s: ssh says %q: it must be able to run docker there without asking anything", e.place(), said)
+	}
 	var unknownHost *net.DNSError
 	if !errors.Is(err, os.ErrNotExist) && !strings.HasPrefix(err.Error(), "Cannot connect to the Docker daemon") && !errors.As(err, &unknownHost) {
 		if e.Host != e.address() { // the client repeats the password
 			err = errors.New(strings.ReplaceAll(err.Error(), e.Host, e.address()))
 		}
-		return errors.Wrapf(err, "%s at %s", strings.TrimPrefix(e.String(), "the "), e.address())
+		return errors.Wrapf(err, "Docker engine at %s", e.place())
 	}
-	at, way := e.address(), "set DOCKER_HOST"
+	way := "set DOCKER_HOST"
 	if e.context != "" {
-		at += fmt.Sprintf(" (docker context %q)", e.context)
 		way = "choose another with `docker context use`"
 	}
 	if socket := podmanSocket(); socket != "" && "unix://"+socket != e.Host {
 		way += "; for Podman, export DOCKER_HOST=unix://" + socket
 	}
-	return errors.Errorf("no Docker engine answers at %s: start it, or %s; an archive (docker-archive:, oci-archive:) or a registry (docker://) needs none", at, way)
+	return errors.Errorf("no Docker engine answers at %s: start it, or %s; an archive (docker-archive:, oci-archive:) or a registry (docker://) needs none", e.place(), way)
 }
 
 // podmanSocket is the socket of podman.socket, the user's own or the system's
