@@ -234,3 +234,37 @@ func sameZips(t *testing.T, want, got string) {
 		t.Errorf("other zips (+), want (-):\n%s", diff)
 	}
 }
+
+// TestBuildx guards against what buildx adds to an image: with the containerd
+// store its provenance, as if for another platform.
+func TestBuildx(t *testing.T) {
+	t.Parallel()
+	eachDocker(t, func(t *testing.T, d dockerEngine) {
+		config := filepath.Join(filepath.Dir(strings.TrimPrefix(d.host, "unix://")), "cli")
+		if _, err := os.Stat(filepath.Join(config, "cli-plugins", "docker-buildx")); err != nil {
+			t.Skip("the engine was not started by .ci/engine, which brings buildx")
+		}
+		dir, name := t.TempDir(), newName()
+		for file, content := range map[string]string{"Dockerfile": "FROM scratch\nCOPY a /opt/a\n", "a": name} {
+			if err := os.WriteFile(filepath.Join(dir, file), []byte(content), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		t.Cleanup(func() { d.run(t, "image", "rm", "--force", name) })
+		d.run(t, "--config", config, "buildx", "build", "--quiet", "--load", "--network", "none", "--tag", name, dir)
+		file := filepath.Join(dir, "image.tar")
+		d.run(t, "save", "--output", file, name)
+		_, want := d.convert(t, 0, "docker-archive:"+file)
+		o, got := d.convert(t, 0, name)
+		sameZips(t, want, got)
+		if id := d.id(t, name)[len("sha256:"):][:12]; !strings.HasPrefix(o.stdout, name+" ("+id+", ") {
+			t.Errorf("the report begins with %q, want %s", o.stdout, id)
+		}
+		if d.containerd {
+			manifests := d.run(t, "image", "inspect", "--format", "{{.Descriptor.mediaType}}", name)
+			if !strings.Contains(manifests, "index") {
+				t.Errorf("it is a %s: buildx has added nothing", manifests)
+			}
+		}
+	})
+}
