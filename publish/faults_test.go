@@ -19,7 +19,6 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/johannesboyne/gofakes3"
@@ -152,7 +151,7 @@ func TestS3Connections(t *testing.T) {
 		after.Store(rng.Int64N(300))
 		times := rng.Int64N(2 * maxAttempts)
 		left.Store(times)
-		key, err := p.store(t.Context(), dir+"/"+layers[0].File, &layers[0])
+		key, err := storeLayer(t, p, dir, &layers[0])
 		if err != nil {
 			if times < maxAttempts {
 				t.Errorf("after %d breaks: got error %v", times, err)
@@ -292,9 +291,7 @@ func withToken(t *testing.T) *Publisher {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.lambda = lambda.New(p.lambda.Options(), func(o *lambda.Options) {
-		o.Retryer = retry.AddWithMaxBackoffDelay(o.Retryer, time.Microsecond)
-	})
+	hurry(p)
 	return p
 }
 
@@ -323,7 +320,7 @@ func TestStalls(t *testing.T) {
 					go server(conn)
 					return client, nil
 				}
-				p.lambda = lambda.New(p.lambda.Options(), func(o *lambda.Options) {
+				p.regions[0].lambda = lambda.New(p.regions[0].lambda.Options(), func(o *lambda.Options) {
 					switch c := o.HTTPClient.(type) {
 					case *awshttp.BuildableClient:
 						o.HTTPClient = c.WithTransportOptions(func(t *http.Transport) { t.DialContext, t.DisableKeepAlives = dial, true })
