@@ -168,9 +168,6 @@ func (e *endpoint) explain(err error) error {
 	}
 	var unknownHost *net.DNSError
 	if !errors.Is(err, os.ErrNotExist) && !strings.HasPrefix(err.Error(), "Cannot connect to the Docker daemon") && !errors.As(err, &unknownHost) {
-		if e.Host != e.address() { // the client repeats the password
-			err = errors.New(strings.ReplaceAll(err.Error(), e.Host, e.address()))
-		}
 		return errors.Wrapf(err, "Docker engine at %s", e.place())
 	}
 	way := "set DOCKER_HOST"
