@@ -17,6 +17,7 @@ type options struct {
 	outputDirectory  string
 	platform         string
 	publish          publish.Options
+	region           string
 	dryRun           bool
 	maxLayers        int
 	tlsVerify        bool
@@ -79,7 +80,7 @@ func (o *options) flags() []cli.Flag {
 			Usage: "`BUCKET` for zips over 50 MB, which Lambda does not take in a request",
 		},
 		&cli.StringFlag{
-			Name: "region", Aliases: []string{"r"}, Destination: &o.publish.Region,
+			Name: "region", Aliases: []string{"r"}, Destination: &o.region,
 			Usage: "AWS `REGION` (default: AWS_REGION, AWS_DEFAULT_REGION, the profile's, us-east-1)",
 		},
 		&cli.StringFlag{
@@ -129,8 +130,8 @@ func (o *options) check() (err error) {
 	if o.outputDirectory == "" {
 		return errors.New("--output-directory (-o) is empty")
 	}
-	if o.publish.Description == "" {
-		o.publish.Description = defaultDescription(o.image)
+	if o.region != "" {
+		o.publish.Regions = []string{o.region}
 	}
 	var problem *publish.OptionError
 	if err := o.publish.Check(); errors.As(err, &problem) {
@@ -141,8 +142,9 @@ func (o *options) check() (err error) {
 
 // publishFlags are the flags of the fields of publish.Options.
 var publishFlags = map[string]string{
-	"Region":      "--region (-r)",
+	"Regions":     "--region (-r)",
 	"Namespace":   "--layer-namespace (-n)",
+	"Bucket":      "--s3-bucket",
 	"Description": "--description",
 	"LicenseInfo": "--license-info (-l)",
 	"Runtimes":    "--compatible-runtime",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/extract"
 	"github.com/awslabs/aws-lambda-container-image-converter/extract/source"
@@ -37,7 +38,7 @@ func run(ctx context.Context, o *options, stdout, stderr *printer) error {
 		return err
 	}
 	for i := range image.Layers {
-		image.Layers[i].Name = types.LayerName(o.publish.Namespace, image.Layers[i].Digest)
+		image.Layers[i].Name = o.publish.Name(image.Layers[i].Digest)
 	}
 	for _, w := range overQuota(image, o) {
 		progress.warn(w)
@@ -49,7 +50,7 @@ func run(ctx context.Context, o *options, stdout, stderr *printer) error {
 		return printReport(stdout, o, image, nil)
 	}
 	published := make(map[string]bool) // by name
-	if err := publishLayers(ctx, publisher, progress, out, image, published); err != nil {
+	if err := publishLayers(ctx, publisher, progress, out, image, o, published); err != nil {
 		return err
 	}
 	return printReport(stdout, o, image, published)
@@ -76,17 +77,21 @@ func convert(ctx context.Context, o *options, dir string, progress *progress) (*
 
 // publishLayers publishes the layers of the image and commits the results. If
 // that fails, the zips stay for people to look at, and layers.json as it was.
-func publishLayers(ctx context.Context, p *publish.Publisher, progress *progress, out *output, image *types.Image, published map[string]bool) error {
+func publishLayers(ctx context.Context, p *publish.Publisher, progress *progress, out *output, image *types.Image, o *options, published map[string]bool) error {
 	_, architecture, _ := strings.Cut(image.Platform, "/")
 	architecture, _, _ = strings.Cut(architecture, "/")
 	architectures := publish.Architectures(architecture)
 	if architectures == nil {
 		progress.warn(fmt.Sprintf("Lambda has no architecture %q: the layers will not say what they are for", architecture))
 	}
-	err := p.Layers(ctx, out.staging, image.Layers, architectures, func(l types.Layer) {
-		published[l.Name] = true
-		progress.log("published " + l.File)
-	})
+	regions := p.Publish(ctx, publish.Content{
+		Dir: out.staging, Layers: image.Layers, Architectures: architectures, Description: defaultDescription(o.image),
+	}, publishing{progress})
+	err := regions[0].Err
+	for i, v := range regions[0].Versions {
+		image.Layers[i].ARN = v.ARN
+		published[image.Layers[i].Name] = !v.Found
+	}
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -110,8 +115,30 @@ func publishLayers(ctx context.Context, p *publish.Publisher, progress *progress
 			progress.warn(fmt.Sprintf("%s has an ARN of %d characters, and functions take %d: make --layer-namespace %d shorter", l.File, len(l.ARN), types.MaxLayerARN, over))
 		}
 	}
-	if err := publish.WriteARNs(out.staging, image.Layers); err != nil {
+	if err := publish.WriteARNs(out.staging, regions); err != nil {
 		return err
 	}
 	return out.commit(ctx, image, publishedFiles)
+}
+
+// publishing tells what is published.
+type publishing struct{ *progress }
+
+func (p publishing) LookUp(publish.Target)                       {}
+func (p publishing) Retry(publish.Target, string, time.Duration) {}
+func (p publishing) Warn(_ publish.Target, message string)       { p.warn(message) }
+func (p publishing) Upload(t publish.Target, _ int64) publish.Upload {
+	return uploading{p, t}
+}
+
+type uploading struct {
+	publishing
+	publish.Target
+}
+
+func (uploading) Sent(int64) {}
+func (u uploading) Done(err error) {
+	if err == nil {
+		u.log("published " + u.File)
+	}
 }

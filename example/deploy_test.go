@@ -3,22 +3,23 @@ package example
 import (
 	"archive/zip"
 	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"io"
-	"net/http"
-	"net/http/httptest"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/fakelambda"
 )
 
 // arns is what layers.json and layers.yaml hold in these tests.
@@ -55,8 +56,10 @@ func writeOutput(t *testing.T) (dir string, function []byte) {
 }
 
 // TestDeployAWSCLI runs the script, with the real AWS CLI, twice against an API on
-// loopback that notes the requests: the first run creates, the second updates.
+// loopback, whose functions answer with the event: the first run creates, the
+// second updates.
 func TestDeployAWSCLI(t *testing.T) {
+	t.Parallel()
 	aws, err := exec.LookPath("aws")
 	if err != nil {
 		if os.Getenv("IMG2LAMBDA_TEST_AWSCLI") == "required" {
@@ -69,141 +72,110 @@ func TestDeployAWSCLI(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir, function := writeOutput(t)
-	api := newLambda(t)
+	api := fakelambda.New()
+	url := api.Start()
+	t.Cleanup(api.Close)
+	var layer bytes.Buffer
+	w := zip.NewWriter(&layer)
+	if err := errors.Join(w.AddFS(os.DirFS("runtime")), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for _, arn := range arns {
+		name := strings.Split(arn, ":")[6]
+		for api.AddVersion(fakelambda.Version{Region: "us-east-1", Layer: name, Zip: layer.Bytes()}) != arn {
+		}
+	}
 
 	// --endpoint-url, since versions before 2.13 do not know AWS_ENDPOINT_URL.
 	bin := t.TempDir()
-	wrapper := "#!/bin/sh\nexec '" + aws + "' --endpoint-url '" + api.url + "' \"$@\"\n"
+	wrapper := "#!/bin/sh\nexec '" + aws + "' --endpoint-url '" + url + "' \"$@\"\n"
 	if err := os.WriteFile(filepath.Join(bin, "aws"), []byte(wrapper), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	// Nothing of the user's own configuration.
-	env := slices.DeleteFunc(os.Environ(), func(s string) bool { return strings.HasPrefix(s, "AWS_") })
-	env = append(env, "PATH="+bin+":"+os.Getenv("PATH"),
-		"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_DEFAULT_REGION=us-east-1", "AWS_PAGER=",
+	env := append(withoutAWS(os.Environ()), "PATH="+bin+":"+os.Getenv("PATH"),
+		"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_DEFAULT_REGION=us-east-1", "AWS_PAGER=", "LC_ALL=C.UTF-8",
 		"AWS_CONFIG_FILE="+filepath.Join(bin, "config"), "AWS_SHARED_CREDENTIALS_FILE="+filepath.Join(bin, "credentials"),
 		"ROLE_ARN=arn:aws:iam::123456789012:role/php", "ARCHITECTURE=arm64")
 
-	run := func(args ...string) string {
+	run := func(program string, args ...string) string {
 		t.Helper()
-		cmd := exec.CommandContext(t.Context(), script, args...)
+		cmd := exec.CommandContext(t.Context(), program, args...)
 		cmd.Dir, cmd.Env = dir, env
 		var stderr bytes.Buffer
 		cmd.Stderr = &stderr
 		out, err := cmd.Output()
 		if err != nil {
-			t.Fatalf("aws-cli.sh: %v\n%s", err, stderr.String())
+			t.Fatalf("%s: %v\n%s", program, err, stderr.String())
 		}
 		return string(out)
 	}
 
-	if got, want := run("goodbye", `{"name": "<Zoë>"}`), `{"event":{"name": "<Zoë>"}}`+"\n"; got != want {
-		t.Errorf("answer %q, want %q", got, want)
+	var answer struct{ Event struct{ Name string } }
+	if err := json.Unmarshal([]byte(run(script, "goodbye", `{"name": "<Zoë>"}`)), &answer); err != nil || answer.Event.Name != "<Zoë>" {
+		t.Errorf("the answer has event %+v, %v", answer.Event, err)
 	}
-	wantCalls := []string{"GET", "POST", "GET configuration", "POST invocations"}
-	if diff := cmp.Diff(wantCalls, api.calls()); diff != "" {
-		t.Errorf("calls of the first run: %s", diff)
-	}
+	wantCalls(t, api, fakelambda.GetFunction, fakelambda.CreateFunction, fakelambda.GetFunctionConfiguration, fakelambda.InvokeFunction)
+	sum := sha256.Sum256(function)
 	want := configuration{
 		FunctionName: "lambda-php-goodbye", Handler: "functions.goodbye", Runtime: "provided.al2023",
-		Role: "arn:aws:iam::123456789012:role/php", Architectures: []string{"arm64"}, Layers: arns,
-		Code: code{function},
+		Role: "arn:aws:iam::123456789012:role/php", Architectures: []string{"arm64"},
+		Layers: []struct{ Arn string }{{arns[0]}, {arns[1]}}, CodeSha256: base64.StdEncoding.EncodeToString(sum[:]),
 	}
-	if diff := cmp.Diff(want, api.function); diff != "" {
+	show := func() (got configuration) {
+		t.Helper()
+		if err := json.Unmarshal([]byte(run(filepath.Join(bin, "aws"), "lambda", "get-function-configuration", "--function-name", "lambda-php-goodbye")), &got); err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	if diff := cmp.Diff(want, show()); diff != "" {
 		t.Errorf("the function: %s", diff)
 	}
 
-	api.function.Layers, api.function.Code = nil, code{}
-	run("goodbye")
-	wantCalls = []string{
-		"GET", "PUT code", "GET configuration", "PUT configuration", "GET configuration", "POST invocations",
+	// It is brought up to date with other content.
+	dir, function = writeOutput(t)
+	changed := append(slices.Clone(function), 0) // after the end of a zip's directory
+	if err := os.WriteFile(filepath.Join(dir, "output", "function.zip"), changed, 0o644); err != nil {
+		t.Fatal(err)
 	}
-	if diff := cmp.Diff(wantCalls, api.calls()); diff != "" {
-		t.Errorf("calls of the second run: %s", diff)
+	if err := os.WriteFile(filepath.Join(dir, "output", "layers.json"), fmt.Appendf(nil, "[%q]", arns[1]), 0o644); err != nil {
+		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, api.function); diff != "" {
+	api.ResetCalls()
+	run(script, "goodbye")
+	wantCalls(t, api, fakelambda.GetFunction, fakelambda.UpdateFunctionCode, fakelambda.GetFunctionConfiguration,
+		fakelambda.UpdateFunctionConfiguration, fakelambda.GetFunctionConfiguration, fakelambda.InvokeFunction)
+	sum = sha256.Sum256(changed)
+	want.CodeSha256, want.Layers = base64.StdEncoding.EncodeToString(sum[:]), want.Layers[1:]
+	if diff := cmp.Diff(want, show()); diff != "" {
 		t.Errorf("the updated function: %s", diff)
 	}
 }
 
-type code struct{ ZipFile []byte }
-
+// configuration is what the AWS CLI shows of a function.
 type configuration struct {
 	FunctionName, Handler, Runtime, Role string
-	Architectures, Layers                []string
-	Code                                 code
+	Architectures                        []string
+	Layers                               []struct{ Arn string }
+	CodeSha256                           string
 }
 
-// lambda has one function, whose answer is the event.
-type lambda struct {
-	url string
-
-	mu       sync.Mutex
-	noted    []string
-	exists   bool
-	function configuration
-}
-
-func newLambda(t *testing.T) *lambda {
-	l := new(lambda)
-	const prefix = "/2015-03-31/functions"
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		path, ok := strings.CutPrefix(r.URL.Path, prefix)
-		if !ok {
-			t.Errorf("%s %s is not of the API", r.Method, r.URL.Path)
-		}
-		_, path, _ = strings.Cut(strings.TrimPrefix(path, "/"), "/")
-		call := strings.TrimSpace(r.Method + " " + path)
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			t.Error(err)
-		}
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.noted = append(l.noted, call)
-		w.Header().Set("Content-Type", "application/json")
-		switch {
-		case call == "POST":
-			l.exists = true
-			err = json.Unmarshal(body, &l.function)
-			w.WriteHeader(http.StatusCreated)
-			_, _ = io.WriteString(w, "{}")
-		case !l.exists:
-			w.Header().Set("X-Amzn-ErrorType", "ResourceNotFoundException")
-			w.WriteHeader(http.StatusNotFound)
-			_, _ = io.WriteString(w, `{"Message":"no such function"}`)
-		case call == "PUT code":
-			err = json.Unmarshal(body, &l.function.Code)
-			_, _ = io.WriteString(w, "{}")
-		case call == "PUT configuration":
-			err = json.Unmarshal(body, &l.function)
-			_, _ = io.WriteString(w, "{}")
-		case call == "POST invocations":
-			_, _ = io.WriteString(w, `{"event":`+string(body)+`}`)
-		default:
-			_, _ = io.WriteString(w, `{"State":"Active","LastUpdateStatus":"Successful"}`)
-		}
-		if err != nil {
-			t.Errorf("%s: %v", call, err)
-		}
-	}))
-	t.Cleanup(server.Close)
-	l.url = server.URL
-	return l
-}
-
-// calls returns what was called since it was last asked.
-func (l *lambda) calls() []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	noted := l.noted
-	l.noted = nil
-	return noted
+func wantCalls(t *testing.T, api *fakelambda.API, want ...fakelambda.Operation) {
+	t.Helper()
+	var got []fakelambda.Operation
+	for _, call := range api.Calls() {
+		got = append(got, call.Operation)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("calls (-want +got):\n%s", diff)
+	}
 }
 
 // TestDeployPaths checks that the templates find what img2lambda leaves in
 // example/output, and name functions that there are.
 func TestDeployPaths(t *testing.T) {
+	t.Parallel()
 	functions, err := os.ReadFile("src/functions.php")
 	if err != nil {
 		t.Fatal(err)
@@ -240,6 +212,7 @@ func TestDeployPaths(t *testing.T) {
 
 // TestDeploySAM runs the command that the template says makes its parameter.
 func TestDeploySAM(t *testing.T) {
+	t.Parallel()
 	template, err := os.ReadFile("deploy/sam/template.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -257,6 +230,7 @@ func TestDeploySAM(t *testing.T) {
 }
 
 func TestDeployTerraform(t *testing.T) {
+	t.Parallel()
 	terraform, err := exec.LookPath("terraform")
 	if err != nil {
 		t.Skip("terraform is not installed")

@@ -13,22 +13,26 @@ import (
 	"testing"
 	"time"
 
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/tartest"
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/testrun"
+
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/internal/imagetest"
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/ziptest"
 )
 
 // bigFiles are files around the sizes at which compressing in blocks can go
 // wrong, with small ones between.
-func bigFiles() []imagetest.Entry {
+func bigFiles(sizes ...int) []imagetest.Entry {
 	rng := rand.New(rand.NewPCG(1, 2))
 	var entries []imagetest.Entry
-	for _, size := range []int{0, 1, windowSize, blockSize - 1, blockSize, blockSize + 1, 2 * blockSize, 3*blockSize + 12345} {
+	for _, size := range sizes {
 		for _, kind := range []string{"zeros", "random", "text", "mixed"} {
-			entries = append(entries, imagetest.File(fmt.Sprintf("opt/%s-%d", kind, size), content(rng, kind, size)))
+			entries = append(entries, imagetest.File(fmt.Sprintf("opt/%s-%d", kind, size), tartest.Content(rng, kind, size)))
 		}
 		for i := range 500 {
-			entries = append(entries, imagetest.File(fmt.Sprintf("opt/small/%d-%d", size, i), content(rng, "text", rng.IntN(100))))
+			entries = append(entries, imagetest.File(fmt.Sprintf("opt/small/%d-%d", size, i), tartest.Content(rng, "text", rng.IntN(100))))
 		}
 	}
 	return entries
@@ -37,13 +41,13 @@ func bigFiles() []imagetest.Entry {
 // TestBlocks is the content of files of several blocks.
 func TestBlocks(t *testing.T) {
 	t.Parallel()
-	layers := layers{bigFiles()}
+	layers := layers{bigFiles(0, 1, windowSize, blockSize-1, blockSize, blockSize+1, 2*blockSize+12345)}
 	dir, result, _, err := convertLayers(t, 0, layers...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := expected(imagetest.Flatten(layers), layerRoot)
-	got := restore(t, layerZips(dir, result)...)
+	want := ziptest.Below(imagetest.Flatten(layers), layerRoot)
+	got := ziptest.Restore(t, layerZips(dir, result)...)
 	for p, n := range want {
 		if got[p].Body != n.Body { // a diff would be of megabytes
 			t.Errorf("/opt/%s is not as it was", p)
@@ -52,7 +56,7 @@ func TestBlocks(t *testing.T) {
 	if len(got) != len(want) {
 		t.Errorf("%d paths, want %d", len(got), len(want))
 	}
-	if !haveUnzip() {
+	if !ziptest.HaveUnzip() {
 		return
 	}
 	if out, err := exec.Command("unzip", "-tqq", filepath.Join(dir, "layer-1.zip")).CombinedOutput(); err != nil {
@@ -63,14 +67,15 @@ func TestBlocks(t *testing.T) {
 // TestSameZips is law 2 as far as the machine goes: number of cores, time zone,
 // clock, file mode mask. It is not parallel, since it changes these.
 func TestSameZips(t *testing.T) {
+	testrun.Alone(t)
 	zone, cores := time.Local, runtime.GOMAXPROCS(0)
 	t.Cleanup(func() {
 		time.Local = zone
 		runtime.GOMAXPROCS(cores)
 	})
 	layers := layers{
-		bigFiles(),
-		{imagetest.File("opt/small/x", "1"), imagetest.Whiteout("opt/small/0-1"), imagetest.File("var/task/a", "1")},
+		bigFiles(windowSize, blockSize+1),
+		{imagetest.File("opt/small/x", "1"), imagetest.Whiteout("opt/small/32768-1"), imagetest.File("var/task/a", "1")},
 	}
 	var first map[string]string
 	for _, env := range []struct {
@@ -109,7 +114,7 @@ func TestSameZips(t *testing.T) {
 func TestIncompressible(t *testing.T) {
 	t.Parallel()
 	const size = 4 * blockSize
-	dir, _, _, err := convertLayers(t, 0, []imagetest.Entry{imagetest.File("opt/a", content(rand.New(rand.NewPCG(1, 2)), "random", size))})
+	dir, _, _, err := convertLayers(t, 0, []imagetest.Entry{imagetest.File("opt/a", tartest.Content(rand.New(rand.NewPCG(1, 2)), "random", size))})
 	if err != nil {
 		t.Fatal(err)
 	}

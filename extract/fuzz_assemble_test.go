@@ -7,7 +7,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/testrun"
+
 	"github.com/awslabs/aws-lambda-container-image-converter/internal/imagetest"
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/ziptest"
 )
 
 // FuzzAssemble takes any bytes for the description of an image. Its zips are
@@ -30,14 +33,14 @@ func FuzzAssemble(f *testing.F) {
 		most, layers := describe(description)
 		dir, result, _, err := convertLayers(t, most, layers...)
 		if err != nil {
-			checkEmpty(t, dir)
+			testrun.CheckEmpty(t, dir)
 		} else {
 			for _, name := range append(layerZips(dir, result), functionZip(dir, result)...) {
 				content, err := os.ReadFile(name)
 				if err != nil {
 					t.Fatal(err)
 				}
-				checkZip(t, string(content))
+				ziptest.Check(t, string(content))
 			}
 			checkNames(t, result, most)
 		}
@@ -49,7 +52,7 @@ func FuzzAssemble(f *testing.F) {
 		for p, n := range tree {
 			dangling = dangling || n.Kind == imagetest.KindDangling && (below(p, layerRoot) || below(p, functionRoot))
 		}
-		nothing := len(expected(tree, layerRoot)) == 0 && len(expected(tree, functionRoot)) == 0
+		nothing := len(ziptest.Below(tree, layerRoot)) == 0 && len(ziptest.Below(tree, functionRoot)) == 0
 		switch {
 		case dangling && (err == nil || !strings.Contains(err.Error(), "is a hard link to")),
 			!dangling && nothing && (err == nil || !strings.Contains(err.Error(), "has nothing below")),

@@ -5,12 +5,12 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"testing"
 
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/testrun"
+
 	"github.com/opencontainers/go-digest"
-	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/internal/imagetest"
 	"github.com/awslabs/aws-lambda-container-image-converter/types"
@@ -22,43 +22,42 @@ type layers = [][]imagetest.Entry
 // memory is a source of layers that are in memory.
 type memory [][]byte
 
-func (m memory) read(ctx context.Context, repack repackFunc) (*image, error) {
-	img := &image{config: ispec.Image{Platform: ispec.Platform{OS: "linux", Architecture: "amd64"}}}
-	done := map[string]*repacked{}
+func (m memory) Read(ctx context.Context, repack LayerFunc) (*Image, error) {
+	img := &Image{Platform: "linux/amd64"}
+	done := map[string]digest.Digest{}
 	for i, b := range m {
-		l := done[string(b)]
-		if l == nil {
-			var err error
-			if l, err = repack(ctx, fmt.Sprint("layer ", i), int64(len(b)), bytes.NewReader(b)); err != nil {
+		if done[string(b)] == "" {
+			diffID, err := repack(ctx, fmt.Sprint("layer ", i), int64(len(b)), bytes.NewReader(b))
+			if err != nil {
 				return nil, err
 			}
-			done[string(b)] = l
+			done[string(b)] = diffID
 		}
-		img.layers = append(img.layers, l)
-		img.config.RootFS.DiffIDs = append(img.config.RootFS.DiffIDs, digest.FromBytes(b))
+		img.Layers = append(img.Layers, done[string(b)])
+		img.DiffIDs = append(img.DiffIDs, digest.FromBytes(b))
 	}
 	return img, nil
 }
 
-func (m memory) close() error { return nil }
+func (m memory) Close() error { return nil }
 
 // generatedLayers is an image of layers that are made while they are read.
 type generatedLayers []func() io.Reader
 
-func (g generatedLayers) read(ctx context.Context, repack repackFunc) (*image, error) {
-	img := &image{config: ispec.Image{Platform: ispec.Platform{OS: "linux", Architecture: "amd64"}}}
+func (g generatedLayers) Read(ctx context.Context, repack LayerFunc) (*Image, error) {
+	img := &Image{Platform: "linux/amd64"}
 	for i, layer := range g {
-		l, err := repack(ctx, fmt.Sprint("layer ", i), -1, layer())
+		diffID, err := repack(ctx, fmt.Sprint("layer ", i), -1, layer())
 		if err != nil {
 			return nil, err
 		}
-		img.layers = append(img.layers, l)
-		img.config.RootFS.DiffIDs = append(img.config.RootFS.DiffIDs, l.diffID)
+		img.Layers = append(img.Layers, diffID)
 	}
+	img.DiffIDs = img.Layers
 	return img, nil
 }
 
-func (generatedLayers) close() error { return nil }
+func (generatedLayers) Close() error { return nil }
 
 // silent is a Progress that nobody watches.
 type silent struct{}
@@ -76,12 +75,8 @@ func convertLayers(t testing.TB, maxLayers int, layers ...[]imagetest.Entry) (di
 	for _, entries := range layers {
 		src = append(src, imagetest.Tar(entries...))
 	}
-	dir = memoryDir(t)
-	work := filepath.Join(dir, "work")
-	if err := os.Mkdir(work, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	result, err = convert(context.Background(), "test", src, work, Options{
+	dir = testrun.MemoryDir(t)
+	result, err = Convert(context.Background(), src, "test", Options{
 		Dir:       dir,
 		MaxLayers: maxLayers,
 		Progress:  silent{},
@@ -91,27 +86,19 @@ func convertLayers(t testing.TB, maxLayers int, layers ...[]imagetest.Entry) (di
 }
 
 // convertSource converts what src has to zips in dir.
-func convertSource(t testing.TB, ctx context.Context, dir string, src source) error {
+func convertSource(t testing.TB, ctx context.Context, dir string, src Source) error {
 	t.Helper()
-	work := filepath.Join(dir, "work")
-	if err := os.Mkdir(work, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	_, err := convert(ctx, "test", src, work, Options{Dir: dir, Progress: silent{}, Warn: func(string) {}})
+	_, err := Convert(ctx, src, "test", Options{Dir: dir, Progress: silent{}, Warn: func(string) {}})
 	return err
 }
 
 // convertOnly converts what src has, for nothing but the error.
-func convertOnly(t testing.TB, ctx context.Context, src source) error {
+func convertOnly(t testing.TB, ctx context.Context, src Source) error {
 	t.Helper()
-	dir := memoryDir(t)
-	work := filepath.Join(dir, "work")
-	if err := os.Mkdir(work, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	_, err := convert(ctx, "test", src, work, Options{Dir: dir, Progress: silent{}, Warn: func(string) {}})
+	dir := testrun.MemoryDir(t)
+	_, err := Convert(ctx, src, "test", Options{Dir: dir, Progress: silent{}, Warn: func(string) {}})
 	if err != nil {
-		checkEmpty(t, dir)
+		testrun.CheckEmpty(t, dir)
 	}
 	return err
 }
@@ -120,7 +107,7 @@ func convertOnly(t testing.TB, ctx context.Context, src source) error {
 // were read.
 func repackOne(t testing.TB, ctx context.Context, layer io.Reader) (l *repacked, read int64, err error) {
 	t.Helper()
-	p := &repacker{dir: memoryDir(t), compressor: newCompressor()}
+	p := &converter{dir: testrun.MemoryDir(t), compressor: newCompressor()}
 	defer p.close()
 	r := &counter{r: layer}
 	l, err = p.repack(ctx, r)

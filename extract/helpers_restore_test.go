@@ -1,159 +1,28 @@
 package extract
 
 import (
-	"archive/zip"
-	"encoding/binary"
-	"io"
-	"io/fs"
-	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/internal/imagetest"
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/ziptest"
 	"github.com/awslabs/aws-lambda-container-image-converter/types"
 )
-
-// touched is the modification time of a directory into which something was
-// unzipped that did not set the time afterwards.
-const touched = -1 << 62
-
-// restore does what unzipping the zips one over the other does, and fails where
-// what comes out depends on the program that unzips.
-func restore(t testing.TB, zips ...string) map[string]imagetest.Node {
-	t.Helper()
-	tree := map[string]imagetest.Node{}
-	for _, name := range zips {
-		z, err := zip.OpenReader(name)
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		seen := map[string]bool{}
-		dirs := map[string]imagetest.Node{}
-		for _, f := range z.File {
-			p := strings.TrimSuffix(f.Name, "/")
-			if !fs.ValidPath(p) || seen[p] {
-				t.Fatalf("%s: %q: not a path to unzip, or twice", name, f.Name)
-			}
-			seen[p] = true
-			n := imagetest.Node{Mode: int64(f.Mode().Perm()), ModTime: modTime(t, f)}
-			r, err := f.Open()
-			if err != nil {
-				t.Fatalf("%s: %q: %v", name, f.Name, err)
-			}
-			body, err := io.ReadAll(r)
-			if err != nil {
-				t.Fatalf("%s: %q: %v", name, f.Name, err)
-			}
-			switch f.Mode().Type() {
-			case fs.ModeDir:
-				n.Kind = imagetest.KindDir
-				dirs[p] = n
-			case fs.ModeSymlink:
-				n.Kind, n.Linkname, n.Mode = imagetest.KindSymlink, string(body), 0
-			case 0:
-				n.Kind, n.Body = imagetest.KindFile, string(body)
-			default:
-				t.Fatalf("%s: %q has mode %v", name, f.Name, f.Mode())
-			}
-			old, overlaps := tree[p]
-			if overlaps && (old.Kind != n.Kind || n.Kind == imagetest.KindSymlink) {
-				t.Fatalf("%s: %q is unzipped over another kind, or a link", name, f.Name)
-			}
-			if n.Kind == imagetest.KindDir && overlaps {
-				continue // its metadata is set at the end
-			}
-			tree[p] = n
-			for d := path.Dir(p); d != "."; d = path.Dir(d) {
-				parent, ok := tree[d]
-				if ok && parent.Kind != imagetest.KindDir {
-					t.Fatalf("%s: %q is unzipped below something else than a directory", name, f.Name)
-				}
-				if ok {
-					parent.ModTime = touched
-					tree[d] = parent
-					break
-				}
-				tree[d] = imagetest.Node{Kind: imagetest.KindDir, Implied: true, ModTime: touched}
-			}
-		}
-		for p, n := range dirs {
-			tree[p] = n
-		}
-		z.Close()
-	}
-	return tree
-}
-
-// expected is the part of an image's tree below root as a Lambda layer can have
-// it.
-func expected(tree map[string]imagetest.Node, root string) map[string]imagetest.Node {
-	want := map[string]imagetest.Node{}
-	for p, n := range tree {
-		if !below(p, root) || n.Kind == imagetest.KindSpecial {
-			continue
-		}
-		switch {
-		case n.Implied:
-		case n.Kind == imagetest.KindSymlink:
-			n.Mode = 0
-		case n.Kind == imagetest.KindDir:
-			n.Mode = n.Mode&0o777 | 0o555
-		default:
-			n.Mode = n.Mode&0o777 | 0o444
-			if n.Mode&0o111 != 0 {
-				n.Mode |= 0o111
-			}
-		}
-		want[p[len(root)+1:]] = n
-	}
-	// A directory that is there only for something that is left out.
-	for p, n := range want {
-		if n.Implied {
-			used := false
-			for q := range want {
-				used = used || below(q, p) && !want[q].Implied
-			}
-			if !used {
-				delete(want, p)
-			}
-		}
-	}
-	return want
-}
 
 // checkRestored fails unless the zips give back what the image has.
 func checkRestored(t testing.TB, dir string, result *types.Image, layers [][]imagetest.Entry) {
 	t.Helper()
 	tree := imagetest.Flatten(layers)
-	var zips []string
-	for _, l := range result.Layers {
-		zips = append(zips, filepath.Join(dir, l.File))
-	}
-	compare(t, restore(t, zips...), expected(tree, layerRoot))
-	if result.Function != nil {
-		zips = []string{filepath.Join(dir, result.Function.File)}
-	} else {
-		zips = nil
-	}
-	compare(t, restore(t, zips...), expected(tree, functionRoot))
+	ziptest.Compare(t, ziptest.Restore(t, layerZips(dir, result)...), ziptest.Below(tree, layerRoot))
+	ziptest.Compare(t, ziptest.Restore(t, functionZip(dir, result)...), ziptest.Below(tree, functionRoot))
 }
 
-func compare(t testing.TB, got, want map[string]imagetest.Node) {
+// checkUnzipped fails unless Info-ZIP makes of the zips what they hold.
+func checkUnzipped(t testing.TB, dir string, result *types.Image) {
 	t.Helper()
-	for p, n := range want {
-		if g, ok := got[p]; n.Implied && ok { // nobody says what it is like
-			g.ModTime, g.Mode, g.Implied = 0, 0, true
-			got[p] = g
-		}
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Fatalf("restored tree (+) is not the image's (-):\n%s", diff)
-	}
+	ziptest.CheckUnzip(t, layerZips(dir, result)...)
+	ziptest.CheckUnzip(t, functionZip(dir, result)...)
 }
 
 // listing is what the zips restore, sorted: PATH=CONTENT for a file,
@@ -174,26 +43,8 @@ func listing(t testing.TB, dir string, result *types.Image) string {
 			all = append(all, root+"/"+p)
 		}
 	}
-	add(layerRoot, restore(t, layerZips(dir, result)...))
-	add(functionRoot, restore(t, functionZip(dir, result)...))
+	add(layerRoot, ziptest.Restore(t, layerZips(dir, result)...))
+	add(functionRoot, ziptest.Restore(t, functionZip(dir, result)...))
 	slices.Sort(all)
 	return strings.Join(all, " ")
-}
-
-// modTime is an entry's modification time in seconds since 1970.
-func modTime(t testing.TB, f *zip.File) int64 { return extendedTime(t, f).Unix() }
-
-// extendedTime reads the extended timestamp of a zip entry: 32 bits with a
-// sign, unless the date of MS-DOS says that it is after 2038.
-func extendedTime(t testing.TB, f *zip.File) time.Time {
-	t.Helper()
-	e := f.Extra
-	if len(e) != 9 || string(e[:5]) != "UT\x05\x00\x01" {
-		t.Fatalf("%s: extra field % x", f.Name, e)
-	}
-	sec := binary.LittleEndian.Uint32(e[5:])
-	if f.ModTime().Year() < 2038 {
-		return time.Unix(int64(int32(sec)), 0).UTC()
-	}
-	return time.Unix(int64(sec), 0).UTC()
 }

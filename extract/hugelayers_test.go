@@ -7,10 +7,14 @@ import (
 	"io"
 	"regexp"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/tartest"
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/testrun"
 )
 
 // zeros is as many of them as one asks for.
@@ -77,25 +81,35 @@ func TestHugeFile(t *testing.T) {
 		want  string // a regular expression; empty: no error
 	}{
 		{"zeros", func() io.Reader {
-			return io.MultiReader(bytes.NewReader(header("opt/huge", tar.TypeReg, huge, nil)), zeros{})
+			return io.MultiReader(bytes.NewReader(tartest.Header("opt/huge", tar.TypeReg, huge, nil)), zeros{})
 		}, 4 << 20, refused},
-		{"zeros in zstd", func() io.Reader { return zerosInZstd(header("opt/huge", tar.TypeReg, huge, nil), huge/(128<<10)) }, 4 << 20, refused},
-		{"sparse", func() io.Reader { return bytes.NewReader(append(sparse("opt/huge", huge), endOfTar...)) }, 1536, refused},
-		{"sparse in PAX", func() io.Reader { return bytes.NewReader(append(paxSparse("opt/huge", huge), endOfTar...)) }, 4096, refused},
-		{"in the function", func() io.Reader { return bytes.NewReader(append(sparse("var/task/huge", huge), endOfTar...)) }, 1536, "^\"var/task/huge\": with it"},
+		{"zeros in zstd", func() io.Reader {
+			return zerosInZstd(tartest.Header("opt/huge", tar.TypeReg, huge, nil), huge/(128<<10))
+		}, 4 << 20, refused},
+		{"sparse", func() io.Reader {
+			return bytes.NewReader(append(tartest.Sparse("opt/huge", huge), tartest.EndOfTar...))
+		}, 1536, refused},
+		{"sparse in PAX", func() io.Reader {
+			return bytes.NewReader(append(tartest.PAXSparse("opt/huge", huge), tartest.EndOfTar...))
+		}, 4096, refused},
+		{"in the function", func() io.Reader {
+			return bytes.NewReader(append(tartest.Sparse("var/task/huge", huge), tartest.EndOfTar...))
+		}, 1536, "^\"var/task/huge\": with it"},
 		{"several that are not too large each", func() io.Reader {
-			return bytes.NewReader(slices.Concat(sparse("opt/large", 8<<20), sparse("opt/huge", maxContent-4<<20)))
+			return bytes.NewReader(slices.Concat(tartest.Sparse("opt/large", 8<<20), tartest.Sparse("opt/huge", maxContent-4<<20)))
 		}, 1024, refused},
 		{"size over 63 bits", func() io.Reader {
-			return bytes.NewReader(append(header("opt/huge", tar.TypeReg, 0, func(b []byte) { copy(b[124:], "\x80\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff") }), endOfTar...))
+			return bytes.NewReader(append(tartest.Header("opt/huge", tar.TypeReg, 0, func(b []byte) { copy(b[124:], "\x80\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff") }), tartest.EndOfTar...))
 		}, 1536, "^tar: "},
 		{"negative size", func() io.Reader {
-			return bytes.NewReader(append(header("opt/huge", tar.TypeReg, 0, func(b []byte) { copy(b[124:], "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x00") }), endOfTar...))
+			return bytes.NewReader(append(tartest.Header("opt/huge", tar.TypeReg, 0, func(b []byte) { copy(b[124:], "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x00") }), tartest.EndOfTar...))
 		}, 1536, "^tar: "},
 		{"size that the layer does not have", func() io.Reader {
-			return bytes.NewReader(append(header("opt/huge", tar.TypeReg, 1<<20, nil), endOfTar...))
+			return bytes.NewReader(append(tartest.Header("opt/huge", tar.TypeReg, 1<<20, nil), tartest.EndOfTar...))
 		}, 1536, "unexpected EOF"},
-		{"outside, sparse", func() io.Reader { return bytes.NewReader(append(sparse("usr/huge", huge), endOfTar...)) }, 1536, ""},
+		{"outside, sparse", func() io.Reader {
+			return bytes.NewReader(append(tartest.Sparse("usr/huge", huge), tartest.EndOfTar...))
+		}, 1536, ""},
 		{"a window of 1 GB for zstd", func() io.Reader {
 			return bytes.NewReader([]byte{0x28, 0xb5, 0x2f, 0xfd, 0, 0xa0, 1, 0, 0})
 		}, 1536, "window"},
@@ -123,20 +137,20 @@ func TestHugeFile(t *testing.T) {
 // has: each becomes a copy.
 func TestLinkBomb(t *testing.T) {
 	t.Parallel()
-	const size, most = 16 << 20, maxContent / (16 << 20)
+	const size, most = 4 << 20, maxContent / (4 << 20)
 	links := func(n int, dir, target string) (layer []byte) {
 		for i := range n {
-			layer = append(layer, header(fmt.Sprint(dir, i), tar.TypeLink, 0, func(b []byte) { copy(b[157:], target) })...)
+			layer = append(layer, tartest.Header(fmt.Sprint(dir, i), tar.TypeLink, 0, func(b []byte) { copy(b[157:], target) })...)
 		}
-		return append(layer, endOfTar...)
+		return append(layer, tartest.EndOfTar...)
 	}
-	file := func(name string) []byte { return append(sparse(name, size), endOfTar...) }
+	file := func(name string) []byte { return append(tartest.Sparse(name, size), tartest.EndOfTar...) }
 	many := memory{file("opt/a")}
 	for i := range 20 {
 		many = append(many, links(most, fmt.Sprintf("opt/%d/", i), "opt/a"))
 	}
 	for name, layers := range map[string]memory{
-		"in one layer":    {slices.Concat(sparse("opt/a", size), links(most, "opt/", "opt/a"))},
+		"in one layer":    {slices.Concat(tartest.Sparse("opt/a", size), links(most, "opt/", "opt/a"))},
 		"in the next":     {file("opt/a"), links(most+1, "opt/", "opt/a")},
 		"from outside":    {file("usr/a"), links(most+1, "opt/", "usr/a")},
 		"in the function": {file("opt/a"), links(most+1, "var/task/", "opt/a")},
@@ -155,13 +169,16 @@ func TestLinkBomb(t *testing.T) {
 // room for a megabyte in each, Linux for 4095 bytes. It is not parallel, as it
 // looks at all of the memory.
 func TestLongLinks(t *testing.T) {
+	testrun.Alone(t)
 	target := strings.Repeat("a/", 400_000)
 	for kind, typeflag := range map[string]byte{"hard": tar.TypeLink, "symbolic": tar.TypeSymlink} {
 		t.Run(kind, func(t *testing.T) {
-			unit := slices.Concat(pax(map[string]string{"linkpath": target}), header("opt/link", typeflag, 0, nil))
+			unit := slices.Concat(tartest.PAX(map[string]string{"linkpath": target}), tartest.Header("opt/link", typeflag, 0, nil))
 			var read int64
 			var err error
-			used := peak(func() { _, read, err = repackOne(t, t.Context(), generated(200, func(int) []byte { return unit })) })
+			used := peak(func() {
+				_, read, err = repackOne(t, t.Context(), tartest.Generated(200, func(int) []byte { return unit }))
+			})
 			if err == nil || !strings.Contains(err.Error(), "4095") {
 				t.Errorf("got error %v", err)
 			}
@@ -175,14 +192,15 @@ func TestLongLinks(t *testing.T) {
 // TestLongPaths is likewise for names, which together are the memory that an
 // index takes.
 func TestLongPaths(t *testing.T) {
-	if !thorough {
+	if !testrun.Long {
 		t.Skip("2 GB of paths: IMG2LAMBDA_TEST_LONG=1")
 	}
+	testrun.Alone(t)
 	name := "opt/" + strings.Repeat(strings.Repeat("n", 250)+"/", 16)
 	var err error
 	used := peak(func() {
-		_, _, err = repackOne(t, t.Context(), generated(500_000, func(i int) []byte {
-			return slices.Concat(pax(map[string]string{"path": fmt.Sprint(name, i)}), header("x", tar.TypeReg, 0, nil))
+		_, _, err = repackOne(t, t.Context(), tartest.Generated(500_000, func(i int) []byte {
+			return slices.Concat(tartest.PAX(map[string]string{"path": fmt.Sprint(name, i)}), tartest.Header("x", tar.TypeReg, 0, nil))
 		}))
 	})
 	if err == nil || used > 1<<30 {
@@ -193,6 +211,7 @@ func TestLongPaths(t *testing.T) {
 // peak calls f and returns the most memory on the heap that there was meanwhile,
 // over what was there before, in bytes.
 func peak(f func()) int64 {
+	defer debug.SetGCPercent(debug.SetGCPercent(100)) // GOGC may say otherwise
 	var before, m runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)

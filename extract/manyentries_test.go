@@ -4,23 +4,26 @@ import (
 	"archive/tar"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/tartest"
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/testrun"
 )
 
 // TestManyEntries guards against an index of the entries that outgrows the
 // machine. It is not parallel, as it looks at all of the memory.
 func TestManyEntries(t *testing.T) {
+	testrun.Alone(t)
 	n := 50_000
-	if thorough {
+	if testrun.Long {
 		n = 1_000_000
 	}
 	var err error
 	layer := func() io.Reader {
-		return generated(n, func(i int) []byte { return header(fmt.Sprintf("opt/%d/file-%d", i%1000, i), tar.TypeReg, 0, nil) })
+		return tartest.Generated(n, func(i int) []byte {
+			return tartest.Header(fmt.Sprintf("opt/%d/file-%d", i%1000, i), tar.TypeReg, 0, nil)
+		})
 	}
 	used := peak(func() { err = convertOnly(t, t.Context(), generatedLayers{layer}) })
 	if err != nil {
@@ -36,16 +39,16 @@ func TestManyEntries(t *testing.T) {
 // TestTooManyEntries guards against memory without bounds where no layer is too
 // large by itself.
 func TestTooManyEntries(t *testing.T) {
-	if !thorough {
+	if !testrun.Long {
 		t.Skip("4,000,000 entries: IMG2LAMBDA_TEST_LONG=1")
 	}
 	read := 0
 	var layers generatedLayers
 	for l := range 8 {
 		layers = append(layers, func() io.Reader {
-			return generated(1_000_000, func(i int) []byte {
+			return tartest.Generated(1_000_000, func(i int) []byte {
 				read++
-				return header(fmt.Sprintf("opt/%d/%d/%d", l, i%1000, i), tar.TypeReg, 0, nil)
+				return tartest.Header(fmt.Sprintf("opt/%d/%d/%d", l, i%1000, i), tar.TypeReg, 0, nil)
 			})
 		})
 	}
@@ -62,12 +65,12 @@ func TestTooManyEntries(t *testing.T) {
 // a few bytes of a compressed tar.
 func TestManyLinks(t *testing.T) {
 	t.Parallel()
-	file := func(name string) []byte { return header(name, tar.TypeReg, 0, nil) }
+	file := func(name string) []byte { return tartest.Header(name, tar.TypeReg, 0, nil) }
 	link := func(name, target string) []byte {
-		return header(name, tar.TypeLink, 0, func(b []byte) { copy(b[157:], target) })
+		return tartest.Header(name, tar.TypeLink, 0, func(b []byte) { copy(b[157:], target) })
 	}
-	n := 10_000
-	if thorough {
+	n := 2_000
+	if testrun.Long {
 		n = 1_000_000 // with which only what is linear has an end
 	}
 	for _, tt := range []struct {
@@ -114,8 +117,8 @@ func TestManyLinks(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			soon(t, func() {
-				err := convertOnly(t, t.Context(), generatedLayers{func() io.Reader { return generated(n, tt.layer) }})
+			testrun.Soon(t, func() {
+				err := convertOnly(t, t.Context(), generatedLayers{func() io.Reader { return tartest.Generated(n, tt.layer) }})
 				if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 					t.Errorf("got error %v", err)
 				}
@@ -129,40 +132,19 @@ func TestManyLinks(t *testing.T) {
 func TestManyLayers(t *testing.T) {
 	t.Parallel()
 	n := 500
-	if thorough {
+	if testrun.Long {
 		n = 3000
 	}
 	var layers memory
 	for i := range n {
-		layers = append(layers, append(header(fmt.Sprint("opt/", i), tar.TypeReg, 0, nil), endOfTar...))
+		layers = append(layers, append(tartest.Header(fmt.Sprint("opt/", i), tar.TypeReg, 0, nil), tartest.EndOfTar...))
 	}
 	for _, most := range []int{0, 1} {
-		soon(t, func() {
-			dir := memoryDir(t)
-			work := filepath.Join(dir, "work")
-			if err := os.Mkdir(work, 0o700); err != nil {
-				t.Error(err)
-			}
-			result, err := convert(t.Context(), "test", layers, work, Options{Dir: dir, MaxLayers: most, Progress: silent{}, Warn: func(string) {}})
+		testrun.Soon(t, func() {
+			result, err := Convert(t.Context(), layers, "test", Options{Dir: testrun.MemoryDir(t), MaxLayers: most, Progress: silent{}, Warn: func(string) {}})
 			if err != nil || most > 0 && len(result.Layers) != most {
 				t.Errorf("at most %d: got error %v", most, err)
 			}
 		})
-	}
-}
-
-// soon fails if f takes longer than what is no more than a moment for what it
-// does could ever take, however slow the machine is.
-func soon(t *testing.T, f func()) {
-	t.Helper()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		f()
-	}()
-	select {
-	case <-done:
-	case <-time.After(time.Minute):
-		t.Fatal("it goes on and on")
 	}
 }

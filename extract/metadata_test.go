@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/internal/imagetest"
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/ziptest"
 )
 
 // TestModes is what law 1 says of permissions.
@@ -122,7 +123,7 @@ func TestModTimes(t *testing.T) {
 	}
 	for _, test := range tests {
 		for _, name := range []string{test.name, "dir " + test.name + "/", "link " + test.name} {
-			if got := extendedTime(t, got[name]); !got.Equal(test.want) {
+			if got := ziptest.ExtendedTime(t, got[name]); !got.Equal(test.want) {
 				t.Errorf("%s: got %v, want %v", name, got, test.want.UTC())
 			}
 		}
@@ -140,10 +141,10 @@ func TestModTimes(t *testing.T) {
 		}
 	}
 
-	if !haveUnzip() {
+	if !ziptest.HaveUnzip() {
 		return
 	}
-	tree := unzip(t, layerZips(dir, result)...)
+	tree := ziptest.Unzip(t, layerZips(dir, result)...)
 	for _, test := range tests {
 		want := test.want
 		if want.Unix() < 0 { // unzip does not know of these
@@ -186,10 +187,10 @@ func TestNames(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("names with the flag (+) are not as expected (-):\n%s", diff)
 	}
-	if !haveUnzip() {
+	if !ziptest.HaveUnzip() {
 		return
 	}
-	tree := unzip(t, layerZips(dir, result)...)
+	tree := ziptest.Unzip(t, layerZips(dir, result)...)
 	for name := range want {
 		if _, ok := tree[strings.TrimSuffix(name, "/")]; !ok {
 			t.Errorf("unzip does not make %q", name)
@@ -218,7 +219,7 @@ func TestParents(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkRestored(t, dir, result, layers)
-	tree := restore(t, layerZips(dir, result)...)
+	tree := ziptest.Restore(t, layerZips(dir, result)...)
 	if got := tree["d"]; got.ModTime != one.Unix() || got.Mode != 0o775 {
 		t.Errorf("/opt/d has time %v and mode %o", time.Unix(got.ModTime, 0).UTC(), got.Mode)
 	}

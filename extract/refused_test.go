@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/testrun"
+
 	"github.com/awslabs/aws-lambda-container-image-converter/internal/imagetest"
 )
 
@@ -77,7 +79,7 @@ func TestRefused(t *testing.T) {
 			if err == nil || !regexp.MustCompile(test.want).MatchString(err.Error()) {
 				t.Errorf("got error  %v\nwant error %s", err, test.want)
 			}
-			checkEmpty(t, dir)
+			testrun.CheckEmpty(t, dir)
 		})
 	}
 }

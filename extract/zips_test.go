@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/tartest"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 
@@ -76,10 +78,10 @@ func TestFigures(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, test := range []struct {
-		got         types.Archive
+		got         types.Zip
 		files, size int
 	}{
-		{result.Layers[0].Archive, 3, 2003},
+		{result.Layers[0].Zip, 3, 2003},
 		{*result.Function, 1, 5},
 	} {
 		b, err := os.ReadFile(filepath.Join(dir, test.got.File))
@@ -102,12 +104,12 @@ func TestSharedBase(t *testing.T) {
 	base := []imagetest.Entry{
 		imagetest.Dir("opt/"),
 		imagetest.Dir("opt/d/"),
-		imagetest.File("opt/d/a", content(rand.New(rand.NewPCG(1, 2)), "text", 2*blockSize)),
+		imagetest.File("opt/d/a", tartest.Content(rand.New(rand.NewPCG(1, 2)), "text", 3*windowSize)),
 		imagetest.Hardlink("opt/b", "usr/b"),
 		imagetest.Symlink("opt/c", "d/a"),
 	}
 	below := []imagetest.Entry{imagetest.File("usr/b", "1")}
-	var first types.Archive
+	var first types.Zip
 	for i, top := range [][]imagetest.Entry{
 		{},
 		{imagetest.File("etc/a", "2")},
@@ -120,9 +122,9 @@ func TestSharedBase(t *testing.T) {
 			t.Fatal(err)
 		}
 		if i == 0 {
-			first = result.Layers[0].Archive
+			first = result.Layers[0].Zip
 		}
-		if diff := cmp.Diff(first, result.Layers[0].Archive); diff != "" {
+		if diff := cmp.Diff(first, result.Layers[0].Zip); diff != "" {
 			t.Errorf("below layer %d, the base (+) is not as it was (-):\n%s", i, diff)
 		}
 	}
@@ -142,7 +144,7 @@ func TestRawCopy(t *testing.T) {
 	t.Parallel()
 	base := []imagetest.Entry{
 		imagetest.File("opt/gone", "1"),
-		imagetest.File("opt/big", content(rand.New(rand.NewPCG(1, 2)), "mixed", 3*blockSize+1)),
+		imagetest.File("opt/big", tartest.Content(rand.New(rand.NewPCG(1, 2)), "mixed", 3*blockSize+1)),
 		imagetest.File("opt/small", "22222222222222222222222222222222222222"),
 		imagetest.Symlink("opt/link", "big"),
 	}

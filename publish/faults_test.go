@@ -19,7 +19,6 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/johannesboyne/gofakes3"
@@ -57,9 +56,6 @@ func checkARNs(t *testing.T, api *fakelambda.API, what any, layers []types.Layer
 // where a connection breaks at any byte of a request or an answer: then it is
 // tried again.
 func TestConnections(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	rng := rand.New(rand.NewPCG(seed, 0))
 	points := 100
 	if os.Getenv("IMG2LAMBDA_TEST_LONG") != "" {
 		points = 5000
@@ -67,13 +63,14 @@ func TestConnections(t *testing.T) {
 	api := fakelambda.New(fakelambda.PageSize(2))
 	p := newPublisher(t, api, Options{Namespace: "test"})
 	operations := []fakelambda.Operation{fakelambda.ListLayerVersions, fakelambda.GetLayerVersion, fakelambda.PublishLayerVersion}
-	for kind, cut := range map[string]func() fakelambda.Action{
-		"request":          func() fakelambda.Action { return fakelambda.CutRequest(rng.Int64N(1000)) },
-		"answer":           func() fakelambda.Action { return fakelambda.CutAnswer(rng.IntN(900)) },
-		"garbled request":  func() fakelambda.Action { return garbleRequest(rng.Int64N(400)) },
-		"unfinished error": func() fakelambda.Action { return cutError(rng.IntN(200)) },
+	for kind, cut := range map[string]func(rng *rand.Rand) fakelambda.Action{
+		"request":          func(rng *rand.Rand) fakelambda.Action { return fakelambda.CutRequest(rng.Int64N(1000)) },
+		"answer":           func(rng *rand.Rand) fakelambda.Action { return fakelambda.CutAnswer(rng.IntN(900)) },
+		"garbled request":  func(rng *rand.Rand) fakelambda.Action { return garbleRequest(rng.Int64N(400)) },
+		"unfinished error": func(rng *rand.Rand) fakelambda.Action { return cutError(rng.IntN(200)) },
 	} {
 		t.Run(kind, func(t *testing.T) {
+			rng := random(t)
 			done, failed := 0, 0
 			for i := range points {
 				dir, layers := newLayers(t, 2)
@@ -82,7 +79,7 @@ func TestConnections(t *testing.T) {
 				}
 				api.ClearRules()
 				op, times := operations[rng.IntN(3)], rng.IntN(maxAttempts+2)
-				api.On(fakelambda.Rule{Operation: op, Times: times, Do: cut()})
+				api.On(fakelambda.Rule{Operation: op, Times: times, Do: cut(rng)})
 				var err error
 				for range 2 { // the second time they are there
 					var published []string
@@ -135,9 +132,7 @@ func cutError(n int) fakelambda.Action {
 
 // TestS3Connections is likewise for S3.
 func TestS3Connections(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	rng := rand.New(rand.NewPCG(seed, 0))
+	rng := random(t)
 	backend := s3mem.New()
 	if err := backend.CreateBucket("zips"); err != nil {
 		t.Fatal(err)
@@ -156,7 +151,7 @@ func TestS3Connections(t *testing.T) {
 		after.Store(rng.Int64N(300))
 		times := rng.Int64N(2 * maxAttempts)
 		left.Store(times)
-		key, err := p.store(t.Context(), dir+"/"+layers[0].File, &layers[0])
+		key, err := storeLayer(t, p, dir, &layers[0])
 		if err != nil {
 			if times < maxAttempts {
 				t.Errorf("after %d breaks: got error %v", times, err)
@@ -296,9 +291,7 @@ func withToken(t *testing.T) *Publisher {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.lambda = lambda.New(p.lambda.Options(), func(o *lambda.Options) {
-		o.Retryer = retry.AddWithMaxBackoffDelay(o.Retryer, time.Microsecond)
-	})
+	hurry(p)
 	return p
 }
 
@@ -327,7 +320,7 @@ func TestStalls(t *testing.T) {
 					go server(conn)
 					return client, nil
 				}
-				p.lambda = lambda.New(p.lambda.Options(), func(o *lambda.Options) {
+				p.regions[0].lambda = lambda.New(p.regions[0].lambda.Options(), func(o *lambda.Options) {
 					switch c := o.HTTPClient.(type) {
 					case *awshttp.BuildableClient:
 						o.HTTPClient = c.WithTransportOptions(func(t *http.Transport) { t.DialContext, t.DisableKeepAlives = dial, true })

@@ -80,9 +80,10 @@ func openArchive(ctx context.Context, name, dir string) (_ *archive, err error) 
 	if err != nil {
 		return nil, err
 	}
+	temporary := false
 	defer func() {
 		if err != nil {
-			f.Close()
+			(&archive{file: f, temporary: temporary}).Close()
 		}
 	}()
 	r := bufio.NewReader(f)
@@ -94,13 +95,13 @@ func openArchive(ctx context.Context, name, dir string) (_ *archive, err error) 
 	if err != nil {
 		return nil, err
 	}
-	unpacked := c != extract.Uncompressed || !info.Mode().IsRegular()
-	if unpacked {
+	if c != extract.Uncompressed || !info.Mode().IsRegular() {
 		compressed := f
 		defer compressed.Close()
 		if f, err = os.CreateTemp(dir, "archive-"); err != nil {
 			return nil, err
 		}
+		temporary = true
 		content, err := c.Decompress(r)
 		if err == nil {
 			err = unpack(ctx, f, content)
@@ -113,7 +114,7 @@ func openArchive(ctx context.Context, name, dir string) (_ *archive, err error) 
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return nil, err
 	}
-	a := &archive{file: f, temporary: unpacked, members: make(map[string]member)}
+	a := &archive{file: f, temporary: temporary, members: make(map[string]member)}
 	for t := tar.NewReader(f); ; {
 		h, err := t.Next()
 		if err == io.EOF {
