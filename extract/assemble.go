@@ -6,9 +6,10 @@ import (
 	"path/filepath"
 	"strconv"
 
-	"github.com/awslabs/aws-lambda-container-image-converter/types"
 	"github.com/opencontainers/image-spec/identity"
 	"github.com/pkg/errors"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/types"
 )
 
 // assembleAll is the second step: it makes the zips out of what is kept of each

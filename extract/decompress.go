@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"io"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"github.com/pkg/errors"
 )
@@ -41,8 +40,7 @@ func Sniff(r *bufio.Reader) (Compression, error) {
 func (c Compression) Decompress(r *bufio.Reader) (io.ReadCloser, error) {
 	switch c {
 	case Gzip:
-		z, err := gzip.NewReader(r)
-		return z, errors.Wrap(err, "gzip")
+		return newGunzipper(r)
 	case Zstd:
 		z, err := zstd.NewReader(r,
 			zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))

@@ -7,8 +7,9 @@ import (
 	"context"
 	"os"
 
-	"github.com/awslabs/aws-lambda-container-image-converter/types"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/types"
 )
 
 // Options are what Convert needs to know besides the source.

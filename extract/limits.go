@@ -3,8 +3,9 @@ package extract
 import (
 	"strings"
 
-	"github.com/awslabs/aws-lambda-container-image-converter/types"
 	"github.com/pkg/errors"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/types"
 )
 
 // Bounds on what an image can make the program do. No image that a container

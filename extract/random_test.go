@@ -16,9 +16,9 @@ import (
 	"github.com/awslabs/aws-lambda-container-image-converter/types"
 )
 
-// images are about ten times as many as it took to find each fault that was put
-// into the code on purpose.
-var images = flag.Int("images", 400, "number of random images to convert, the first of them made by -seed, the next by the number after it")
+// images is twice what it took at most to find faults that were put into the
+// code on purpose.
+var images = flag.Int("images", 400, "number of random images to convert: the first by -seed, the next by the number after it")
 
 // TestRandomImages is law 1 for images of all that a layer can have, merged to
 // random numbers of layers as well.

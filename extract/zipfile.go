@@ -10,8 +10,9 @@ import (
 	"io"
 	"os"
 
-	"github.com/awslabs/aws-lambda-container-image-converter/types"
 	"github.com/pkg/errors"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/types"
 )
 
 // zipFile is a zip on disk: first written, entry after entry, then a source
