@@ -51,7 +51,12 @@ func Convert(ctx context.Context, src Source, name string, o Options) (*types.Im
 		return nil, err
 	}
 	defer os.RemoveAll(work)
-	c := &converter{dir: work, compressor: newCompressor()}
+	c := &converter{
+		dir:        work,
+		compressor: newCompressor(),
+		roots:      lambdaRoots,
+		algorithms: []digest.Algorithm{digest.SHA256},
+	}
 	defer c.close()
 	img, layers, err := c.repackAll(ctx, src, o.Progress)
 	if err != nil {

@@ -133,7 +133,7 @@ func TestLargest(t *testing.T) {
 			[]types.Usage{{Path: "/opt/lib/deep/model.bin", Size: 90}, {Path: "/opt/lib/c", Size: 5}, {Path: "/opt/lib/deep/b", Size: 4}},
 		},
 	} {
-		if diff := cmp.Diff(test.want, largest(filesOf(test.sizes))); diff != "" {
+		if diff := cmp.Diff(test.want, largest(filesOf(test.sizes), lambdaRoots)); diff != "" {
 			t.Errorf("%v (-want +got):\n%s", test.sizes, diff)
 		}
 	}

@@ -36,7 +36,7 @@ func TestRandomImages(t *testing.T) {
 			rng := rand.New(rand.NewPCG(s, 0))
 			layers := imagetest.Random(rng)
 			tree := imagetest.Flatten(layers)
-			empty := len(ziptest.Below(tree, layerRoot)) == 0 && len(ziptest.Below(tree, functionRoot)) == 0
+			empty := len(ziptest.Below(tree, lambdaRoots.layer)) == 0 && len(ziptest.Below(tree, lambdaRoots.function)) == 0
 			for _, most := range []int{0, 1 + rng.IntN(4)} {
 				dir, result, _, err := convertLayers(t, most, layers...)
 				if empty && err != nil && strings.Contains(err.Error(), "nothing below") {
