@@ -39,7 +39,7 @@ func (i interrupted) Error() string { return i.signal.String() }
 // its exit code. Results go to stdout, all else to stderr. The first interrupt
 // lets the program clean up, a second one ends it.
 func Main(ctx context.Context, args []string, out, errOut io.Writer) int {
-	stdout, stderr := &printer{w: out}, &printer{w: errOut}
+	stderr := &printer{w: errOut}
 	logrus.SetOutput(io.Discard) // of containers/image; what matters comes back as errors
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -56,7 +56,7 @@ func Main(ctx context.Context, args []string, out, errOut io.Writer) int {
 	}()
 
 	var o options
-	err := command(&o, stdout, stderr).Run(ctx, args)
+	err := command(&o, out, stderr).Run(ctx, args)
 	if err == nil {
 		return 0
 	}
@@ -78,7 +78,7 @@ func Main(ctx context.Context, args []string, out, errOut io.Writer) int {
 }
 
 // command describes the command line. Its action fills o.
-func command(o *options, stdout, stderr *printer) *cli.Command {
+func command(o *options, stdout io.Writer, stderr *printer) *cli.Command {
 	flags := o.flags()
 	return &cli.Command{
 		Name:                          "img2lambda",
@@ -86,11 +86,10 @@ func command(o *options, stdout, stderr *printer) *cli.Command {
 		Version:                       version(),
 		CustomRootCommandHelpTemplate: helpText(append(flags, cli.HelpFlag, cli.VersionFlag)),
 		Flags:                         flags,
-		Writer:                        stdout,
+		Writer:                        reportWriter{stdout},
 		ErrWriter:                     io.Discard, // Main says what is wrong
 		HideHelpCommand:               true,
 		EnableShellCompletion:         true,
-		DisableSliceFlagSeparator:     true,
 		OnUsageError: func(_ context.Context, _ *cli.Command, err error, _ bool) error {
 			if name, unknown := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); unknown {
 				err = errors.Errorf("there is no flag --%s", strings.TrimPrefix(name, "-"))

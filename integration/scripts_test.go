@@ -73,18 +73,23 @@ func (w withShortTMPDIR) Run() int {
 //		may perform these Lambda actions only; without any, the three that the
 //		program needs. The keys AKIDEXPIRED and AKIDINVALID are what they say. A
 //		page of versions has two; S3 has the bucket "zips"
-//	calls list=N get=N publish=N
+//	calls list=N get=N publish=N [share=N]
 //		fail unless Lambda got so many calls since this was asked last
 //	versions
 //		print the layer versions that there are: ARN, runtimes, architectures,
 //		license, description
+//	shared
+//		print the layer versions that there are, and the policy of each
 //	add-version NAME
 //		publish other content under the name
-//	fault CALL NAME|any [times=N] throttle
-//	fault CALL NAME|any [times=N] fail STATUS CODE MESSAGE
-//	fault CALL NAME|any [times=N] delete ARN
-//		let calls (list, get or publish) for a layer fail from now on, or delete
-//		a layer version before they are answered
+//	fault CALL NAME|any [region=REGION] [times=N] throttle
+//	fault CALL NAME|any [region=REGION] [times=N] fail STATUS CODE MESSAGE
+//	fault CALL NAME|any [region=REGION] [times=N] cut
+//	fault CALL NAME|any [region=REGION] [times=N] delete ARN
+//		let calls (list, get, publish, share or any) for a layer fail from now on,
+//		close their connections, or delete a layer version before they are answered
+//	heal
+//		end all faults
 //	in-order CALL NAME...
 //		hold calls for layers back, so that they are answered in this order
 //	s3 [may-not-list]
@@ -110,8 +115,8 @@ func (w withShortTMPDIR) Run() int {
 //	report FILE
 //		read a report.json, and fail if two of its layers have one name, or if
 //		Lambda does not have what it says is published. Sets for the first layer
-//		NAME1, ARN1, and the zip's SHA-256 as SUM1 in base64 and HEX1 in hex; NAME2
-//		and so on for the second
+//		NAME1, ARN1 (in the first region by name), and the zip's SHA-256 as SUM1 in
+//		base64 and HEX1 in hex; NAME2 and so on for the second
 //	provenance IMAGE FILE NAMESPACE
 //		fail unless the layers of a report.json hold all layers of the image, in
 //		their order, and are named by them
@@ -139,8 +144,10 @@ func TestScripts(t *testing.T) {
 			"cloud":       onRig((*rig).startCloud),
 			"calls":       onCloud((*cloud).calls),
 			"versions":    onCloud((*cloud).versions),
+			"shared":      onCloud((*cloud).shared),
 			"add-version": onCloud((*cloud).addVersion),
 			"fault":       onCloud((*cloud).fault),
+			"heal":        onCloud((*cloud).heal),
 			"in-order":    onCloud((*cloud).inOrder),
 			"s3":          onCloud((*cloud).s3),
 
