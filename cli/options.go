@@ -107,7 +107,7 @@ func (o *options) defaultDescription(image *types.Image) string {
 	d := "created by img2lambda from image " + o.image
 	digest := ""
 	if o.publish.LayerName != "" {
-		digest = " (" + cmp.Or(image.Digest, image.ID).String() + ")"
+		digest = " (" + cmp.Or(image.Digest, image.EngineID, image.ID).String() + ")"
 	}
 	for utf8.RuneCountInString(d+digest) > types.MaxDescription {
 		_, last := utf8.DecodeLastRuneInString(d)

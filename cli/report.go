@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -55,7 +56,7 @@ func (r *report) print(stdout io.Writer) error {
 // printImage says what is in the image.
 func (r *report) printImage(w io.Writer, width int) {
 	image := r.image
-	fmt.Fprintf(w, "%s (%s, %s)\n\n", oneLine(image.Name), short(image.ID), oneLine(image.Platform))
+	fmt.Fprintf(w, "%s (%s, %s)\n\n", oneLine(image.Name), short(cmp.Or(image.EngineID, image.ID)), oneLine(image.Platform))
 	r.printZips(w, width)
 	fmt.Fprintf(w, "\n%s\n", quotaLine(image))
 	switch n := image.EmptyLayers; {

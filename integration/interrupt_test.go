@@ -91,10 +91,10 @@ func TestInterruptedAnywhere(t *testing.T) {
 			oldDir, newDir := t.TempDir(), t.TempDir()
 			convert("old", oldDir).exits(t, 0)
 			convert("new", newDir).exits(t, 0)
-			before, after := files(t, oldDir), files(t, newDir)
 			begin := time.Now()
 			convert("new", newDir).exits(t, 0) // with all of it published
 			takes := time.Since(begin)
+			before, after := files(t, oldDir), files(t, newDir)
 			for range points {
 				out := t.TempDir()
 				if err := os.CopyFS(out, os.DirFS(oldDir)); err != nil {

@@ -63,7 +63,11 @@ func TestTwoRunsInOneDirectory(t *testing.T) {
 				for _, p := range runs {
 					p.wait(t).wantExit(t, tt.exit)
 				}
-				checkWhole(t, c, filepath.Join(dir, "output"), tt.layers)
+				if out := filepath.Join(dir, "output"); tt.exit == 0 {
+					checkWhole(t, c, out, tt.layers)
+				} else if left := files(t, out); len(left) > 0 {
+					t.Errorf("%v is left", slices.Sorted(maps.Keys(left)))
+				}
 			}
 		})
 	}
