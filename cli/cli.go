@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -91,12 +92,7 @@ func command(o *options, stdout io.Writer, stderr *printer) *cli.Command {
 		HideHelpCommand:               true,
 		EnableShellCompletion:         true,
 		OnUsageError: func(_ context.Context, _ *cli.Command, err error, _ bool) error {
-			if name, unknown := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); unknown {
-				err = errors.Errorf("there is no flag --%s", strings.TrimPrefix(name, "-"))
-			}
-			// The reason that the strconv package has is not for users.
-			message, _, _ := strings.Cut(err.Error(), ": strconv.")
-			return usageError{errors.New(message)}
+			return usageError{explainUsage(err)}
 		},
 		ExitErrHandler: func(context.Context, *cli.Command, error) {},
 		Action: func(ctx context.Context, c *cli.Command) error {
@@ -109,6 +105,33 @@ func command(o *options, stdout io.Writer, stderr *printer) *cli.Command {
 			return run(ctx, o, stdout, stderr)
 		},
 	}
+}
+
+// wrongValue is what the cli package says of a flag's value.
+var wrongValue = regexp.MustCompile(`(?s)^invalid value (".*") for flag -([a-z0-9-]+)(?:: (.*))?$`)
+
+// explainUsage says in people's words what the cli package does not accept.
+func explainUsage(err error) error {
+	if name, unknown := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); unknown {
+		return errors.Errorf("there is no flag --%s", strings.TrimPrefix(name, "-"))
+	}
+	// The reason that the strconv package has is not for users.
+	message, _, _ := strings.Cut(err.Error(), ": strconv.")
+	match := wrongValue.FindStringSubmatch(message)
+	if match == nil {
+		return errors.New(message)
+	}
+	value, name, why := match[1], "-"+match[2], match[3]
+	if len(match[2]) > 1 {
+		name = "-" + name
+	}
+	switch why {
+	case "can't duplicate this flag":
+		return errors.Errorf("%s is there twice, and takes one value", name)
+	case "", "parse error":
+		return errors.Errorf("%s: %s is no value for it", name, value)
+	}
+	return errors.Errorf("%s: %s: %s", name, value, why)
 }
 
 // version is what the Go toolchain wrote into the binary: the module's version,
