@@ -101,9 +101,9 @@ func (w withShortTMPDIR) Run() int {
 //
 //	exits CODE PROGRAM ARG...
 //		run a program that has to end with this exit code
-//	exec interrupt INT|TERM CODE PROGRAM ARG...
-//		run a program, send it the signal once it has read a layer, and fail
-//		unless it ends with this exit code
+//	exec interrupt [-at TEXT] INT|TERM CODE PROGRAM ARG...
+//		run a program, send it the signal once it has read a layer, or with -at
+//		once it has said this, and fail unless it ends with this exit code
 //	holds DIR NAME...
 //		fail unless these names, and no others, are in a directory
 //	same DIR DIR...
@@ -171,6 +171,8 @@ func condition(name string) (bool, error) {
 	switch name {
 	case "root":
 		return os.Getuid() == 0, nil
+	case "immutable":
+		return canBeImmutable(), nil
 	case "awscli":
 		_, err := exec.LookPath("aws")
 		if err != nil && os.Getenv("IMG2LAMBDA_TEST_AWSCLI") == "required" {
@@ -179,6 +181,20 @@ func condition(name string) (bool, error) {
 		return err == nil, nil
 	}
 	return false, fmt.Errorf("there is no condition %q", name)
+}
+
+// canBeImmutable tells whether files can be made that nobody can move.
+func canBeImmutable() bool {
+	f, err := os.CreateTemp("", "immutable-")
+	if err != nil {
+		return false
+	}
+	f.Close()
+	defer os.Remove(f.Name())
+	if exec.Command("chattr", "+i", f.Name()).Run() != nil {
+		return false
+	}
+	return exec.Command("chattr", "-i", f.Name()).Run() == nil
 }
 
 // rig is what the commands of a script know of each other.
