@@ -27,12 +27,16 @@ var credentials = regexp.MustCompile(`(?i)(` + strings.Join([]string{
 	`\b(?:sig|signature|x-amz-signature|credential|x-amz-credential)=`,
 }, "|") + `)[^\s"',;&\\]+`)
 
+// shortestSecret is how many characters secrets have at least. Those that stand in
+// for them where nobody checks, "test" for instance, are in other words as well.
+const shortestSecret = 8
+
 // hide keeps secrets out of what is written from now on.
 func (p *printer) hide(secrets ...string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, s := range secrets {
-		if s != "" {
+		if len(s) >= shortestSecret {
 			p.secrets = append(p.secrets, s)
 		}
 	}
