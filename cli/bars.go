@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"unicode/utf8"
@@ -31,29 +32,55 @@ func newLine(bars *mpb.Progress, priority int, draw func(width int) string) *mpb
 		mpb.PrependDecorators(decor.Any(func(s decor.Statistics) string { return draw(s.AvailableWidth) })))
 }
 
+// mostBars is how many bars there are at a time, if the terminal has the lines for
+// them; the others wait. More than it has would stay on it.
+const mostBars = 8
+
 // bar shows how much of something is done. On nil, its methods do nothing.
 type bar struct {
-	line *mpb.Bar
-	done atomic.Int64 // bytes
+	progress *progress
+	label    string
+	done     atomic.Int64 // bytes
+	size     int64        // -1: nobody knows
+	line     *mpb.Bar     // nil: it waits
 }
 
 // newBar adds a bar for size bytes (-1: nobody knows), unless there are none.
 func (p *progress) newBar(label string, size int64) *bar {
 	p.mu.Lock()
-	bars := p.bars
 	p.widest = max(p.widest, utf8.RuneCountInString(label))
-	p.mu.Unlock()
-	if bars == nil {
+	if p.bars == nil {
+		p.mu.Unlock()
 		return nil
 	}
-	b := new(bar)
-	b.line = newLine(bars, 0, func(width int) string {
-		p.mu.Lock()
-		widest := p.widest
-		p.mu.Unlock()
-		return drawBar(width, widest, printable(label), b.done.Load(), size)
-	})
+	b := &bar{progress: p, label: label, size: size}
+	p.shown = append(p.shown, b)
+	p.mu.Unlock()
+	p.showBars()
 	return b
+}
+
+// showBars gives lines to the first bars. It does not hold mu meanwhile, as drawing
+// needs it.
+func (p *progress) showBars() {
+	p.adding.Lock()
+	defer p.adding.Unlock()
+	p.mu.Lock()
+	first := slices.Clone(p.shown[:min(len(p.shown), p.mostBars)])
+	bars := p.bars
+	p.mu.Unlock()
+	for _, b := range first {
+		if b.line == nil {
+			b.line = newLine(bars, 0, b.draw)
+		}
+	}
+}
+
+func (b *bar) draw(width int) string {
+	b.progress.mu.Lock()
+	widest := b.progress.widest
+	b.progress.mu.Unlock()
+	return drawBar(width, widest, printable(b.label), b.done.Load(), b.size)
 }
 
 func (b *bar) add(n int64) {
@@ -68,10 +95,22 @@ func (b *bar) set(n int64) {
 	}
 }
 
+// end removes the bar, and shows one that waits.
 func (b *bar) end() {
-	if b != nil {
-		b.line.Abort(true)
+	if b == nil {
+		return
 	}
+	p := b.progress
+	p.mu.Lock()
+	p.shown = slices.DeleteFunc(p.shown, func(other *bar) bool { return other == b })
+	p.mu.Unlock()
+	p.adding.Lock()
+	line := b.line
+	p.adding.Unlock()
+	if line != nil {
+		line.Abort(true)
+	}
+	p.showBars()
 }
 
 const (

@@ -21,10 +21,14 @@ type progress struct {
 	bars    *mpb.Progress // nil: lines
 	last    *mpb.Bar      // the lowest one, which says what is being done
 	doing   func() string // what is being done; called with mu held
-	silence *time.Timer   // nil with bars, and if nothing is to be said
+	silence *time.Timer   // nil: nothing is to be said
 	widest  int           // label of a bar, in columns
+	shown   []*bar        // the first mostBars of them, others wait
 	reading
 	publishing
+
+	adding   sync.Mutex // held while lines are added, and before mu
+	mostBars int
 }
 
 func newProgress(w *printer, quiet bool) *progress {
@@ -97,6 +101,7 @@ func (p *progress) begin() {
 	if !p.onBars || p.bars != nil {
 		return
 	}
+	p.mostBars = max(min(mostBars, terminalHeight(p.stderr.w)-2), 1)
 	bars := newBars(p.stderr.w)
 	last := newStatusBar(bars, p.status)
 	p.mu.Lock()

@@ -58,12 +58,19 @@ func (r *report) printImage(w io.Writer, width int) {
 	image := r.image
 	fmt.Fprintf(w, "%s (%s, %s)\n\n", oneLine(image.Name), short(cmp.Or(image.EngineID, image.ID)), oneLine(image.Platform))
 	r.printZips(w, width)
-	fmt.Fprintf(w, "\n%s\n", quotaLine(image))
+	say := func(text string) {
+		if width > 0 {
+			text = wrap(text, width, 0)
+		}
+		fmt.Fprintln(w, text)
+	}
+	fmt.Fprintln(w)
+	say(quotaLine(image))
 	switch n := image.EmptyLayers; {
 	case n == 1:
-		fmt.Fprintf(w, "1 more layer of the image has nothing for Lambda (below /opt or /var/task).\n")
+		say("1 more layer of the image has nothing for Lambda (below /opt or /var/task).")
 	case n > 1:
-		fmt.Fprintf(w, "%d more layers of the image have nothing for Lambda (below /opt or /var/task).\n", n)
+		say(fmt.Sprintf("%d more layers of the image have nothing for Lambda (below /opt or /var/task).", n))
 	}
 }
 

@@ -57,7 +57,7 @@ func (r *report) versionTable() [][]string {
 	for _, region := range r.regions {
 		row := []string{region.Name}
 		for _, v := range region.Versions {
-			row = append(row, v.ARN[strings.LastIndexByte(v.ARN, ':')+1:]+" "+how(v))
+			row = append(row, "v"+v.ARN[strings.LastIndexByte(v.ARN, ':')+1:]+" "+how(v))
 		}
 		table = append(table, row)
 	}

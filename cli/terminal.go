@@ -10,15 +10,26 @@ import (
 // terminalWidth is the number of columns of the terminal that w is; 0 if it is
 // none, or one that does not know.
 func terminalWidth(w io.Writer) int {
+	width, _ := terminalSize(w)
+	return width
+}
+
+// terminalHeight is likewise its number of lines.
+func terminalHeight(w io.Writer) int {
+	_, height := terminalSize(w)
+	return height
+}
+
+func terminalSize(w io.Writer) (width, height int) {
 	f, ok := w.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return 0
+		return 0, 0
 	}
-	width, _, err := term.GetSize(int(f.Fd()))
+	width, height, err := term.GetSize(int(f.Fd()))
 	if err != nil {
-		return 0
+		return 0, 0
 	}
-	return width
+	return width, height
 }
 
 func isTerminal(w io.Writer) bool {
