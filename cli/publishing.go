@@ -36,7 +36,7 @@ func (p *progress) publish(layers int, regions []string) {
 func (p *progress) publishingStatus() string {
 	s := fmt.Sprintf("looking up layers: asked for %d of %d", p.lookedUp, p.lookUps)
 	if p.lookedUp == p.lookUps {
-		s = "looking up layers and sharing them"
+		s = "waiting for Lambda's answers"
 	}
 	if p.uploads+p.published > 0 {
 		s = fmt.Sprintf("%d published, %s under way, %s of %s MB sent", p.published, count(p.uploads, "upload"), inMB(p.bytesSent), inMB(p.bytesBegun))

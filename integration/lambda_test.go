@@ -114,6 +114,8 @@ func (c *cloud) fault(ts *testscript.TestScript, args []string) {
 		rule.Do = fakelambda.Throttle(0)
 	case "fail":
 		rule.Do = fakelambda.Fail(number(args[1]), args[2], args[3])
+	case "hang":
+		rule.Do = fakelambda.NewGate().Hold
 	case "cut":
 		rule.Do = fakelambda.CutRequest(0)
 	case "delete":

@@ -84,10 +84,11 @@ func (w withShortTMPDIR) Run() int {
 //		publish other content under the name
 //	fault CALL NAME|any [region=REGION] [times=N] throttle
 //	fault CALL NAME|any [region=REGION] [times=N] fail STATUS CODE MESSAGE
-//	fault CALL NAME|any [region=REGION] [times=N] cut
+//	fault CALL NAME|any [region=REGION] [times=N] cut|hang
 //	fault CALL NAME|any [region=REGION] [times=N] delete ARN
 //		let calls (list, get, publish, share or any) for a layer fail from now on,
-//		close their connections, or delete a layer version before they are answered
+//		close their connections or leave them without an answer, or delete a layer
+//		version before they are answered
 //	heal
 //		end all faults
 //	in-order CALL NAME...
