@@ -250,7 +250,7 @@ func (g *generator) invalid(entries []Entry, lower [][]Entry) []int {
 	view := Flatten(append(slices.Clone(lower), entries))
 	bad := circular(entries)
 	if g.loadable {
-		bad = g.unloadable(entries)
+		bad = g.unloadable(entries, lower)
 	}
 	if len(bad) > 0 {
 		return bad
