@@ -41,9 +41,10 @@ func newConverter(dir string) *converter {
 // keptLayer is an image layer after the first step, and which of its entries
 // belong into the zips.
 type keptLayer struct {
-	diffID digest.Digest
-	kept   []*entry
-	again  bool // the same layer is there once more above, and is kept there
+	diffID    digest.Digest
+	kept      []*entry
+	rootLinks map[*entry]string // as of the layer
+	again     bool              // the same layer is there once more above, and is kept there
 }
 
 // repackAll is the first step: it repacks each layer of the image, and finds what

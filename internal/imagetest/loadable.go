@@ -2,6 +2,7 @@ package imagetest
 
 import (
 	"archive/tar"
+	"cmp"
 	"math/rand/v2"
 	"path"
 	"strings"
@@ -16,8 +17,9 @@ import (
 //   - a hard link's target with "..": Docker up to version 28 does not set its mode
 //     and time if what is in front of that is not there;
 //   - an entry below a file, or below a link to one: all refuse it;
-//   - a path two levels below what some lower layer deletes or has as no directory, without an
-//     entry of the directory between: containerd refuses it;
+//   - a directory without an entry below what some lower layer deletes or has as no
+//     directory, or in the place of a link of a lower layer that leads to other
+//     directories: containerd looks there what it is like, and may find no directory;
 //   - a path through a link to what the tar has not made yet: containerd makes a
 //     directory, Docker refuses it in its graph drivers up to version 28;
 //   - a path through a link that climbs above the root, or through many links:
@@ -42,14 +44,16 @@ func Loadable(rng *rand.Rand, again bool) [][]Entry {
 // unloadable returns the place of an entry that Loadable leaves out, if there is
 // one.
 func (g *generator) unloadable(entries []Entry, lower [][]Entry) []int {
-	files := map[string]bool{} // what is no directory in any lower layer
+	files := map[string]string{} // what is no directory in some lower layer, with what a link there holds
 	for _, layer := range lower {
 		for p, n := range Flatten([][]Entry{layer}) {
-			files[p] = files[p] || n.Kind != KindDir
+			if n.Kind != KindDir {
+				files[p] = cmp.Or(n.Linkname, files[p], "file")
+			}
 		}
 		for _, e := range Resolve(layer) {
 			if p, what := classify(e.Name); what == whiteout {
-				files[p] = true
+				files[p] = cmp.Or(files[p], "file")
 			}
 		}
 	}
@@ -106,7 +110,7 @@ func (g *generator) unloadable(entries []Entry, lower [][]Entry) []int {
 				return []int{i}
 			}
 		}
-		d.put(p, inode{kind: e.Typeflag, text: e.Linkname})
+		d.put(p, d.inode(e))
 		if _, hops, _ := d.follow(p); hops > 40 {
 			return []int{i}
 		}
@@ -135,16 +139,19 @@ func (d disk) has(dir string) bool {
 }
 
 // loadable follows the path of a directory, and reports whether all engines would.
-func (d disk) loadable(dir string, files map[string]bool) (to string, ok bool) {
+func (d disk) loadable(dir string, files map[string]string) (to string, ok bool) {
 	to, hops, climbs := d.follow(dir)
 	if climbs || hops > 5 || hops > 0 && to != "" && d[to].kind != tar.TypeDir {
 		return "", false
 	}
+	made := true // in this tar, what is below above
 	for above := to; above != ""; above = parent(above) {
 		n, there := d[above]
-		if there && n.kind != tar.TypeDir || !there && files[parent(above)] {
+		below, leads := files[above]
+		if there && n.kind != tar.TypeDir || !made && leads || !there && strings.Contains(below, "/") {
 			return "", false
 		}
+		made = made && there
 	}
 	return to, true
 }

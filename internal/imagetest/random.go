@@ -284,7 +284,7 @@ func circular(entries []Entry) []int {
 			return []int{i}
 		}
 		if p = d.followParent(p); what == content && p != "" {
-			d.put(p, inode{kind: e.Typeflag, text: e.Linkname})
+			d.put(p, d.inode(e))
 		}
 	}
 	return nil

@@ -41,14 +41,15 @@ func Resolve(entries []Entry) []Entry {
 			continue
 		}
 		made[i] = i
+		n := inode{e.Typeflag, e.Linkname, i}
 		if e.Typeflag == tar.TypeLink {
 			e.Linkname = d.followParent(clean(e.Linkname))
 			if target, ok := d[e.Linkname]; ok && target.kind != tar.TypeDir {
-				made[i] = target.made
+				made[i], n = target.made, target
 			}
 		}
 		last[made[i]] = i
-		d.put(e.Name, inode{e.Typeflag, e.Linkname, made[i]})
+		d.put(e.Name, n)
 	}
 	for i, m := range made {
 		if m >= 0 {
@@ -66,6 +67,15 @@ type inode struct {
 	kind byte   // a tar's type flag
 	text string // of a symbolic link
 	made int    // the place of the entry that made it
+}
+
+// inode returns what an entry puts there: another name of a symbolic link is one
+// too.
+func (d disk) inode(e Entry) inode {
+	if n, ok := d[d.followParent(clean(e.Linkname))]; ok && e.Typeflag == tar.TypeLink {
+		return n
+	}
+	return inode{kind: e.Typeflag, text: e.Linkname}
 }
 
 func (d disk) put(p string, n inode) {
