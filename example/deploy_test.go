@@ -5,58 +5,62 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
 )
 
-// arns is what layers.json and layers.yaml hold in these tests.
-var arns = []string{
-	"arn:aws:lambda:us-east-1:123456789012:layer:img2lambda-sha256-1:1",
-	"arn:aws:lambda:us-east-1:123456789012:layer:img2lambda-sha256-2:7",
+// arns are the ARNs of a region's layers.
+func arns(region string) []string {
+	return []string{
+		"arn:aws:lambda:" + region + ":123456789012:layer:img2lambda-sha256-1:1",
+		"arn:aws:lambda:" + region + ":123456789012:layer:img2lambda-sha256-2:7",
+	}
 }
 
 // writeOutput makes a folder that holds output, as img2lambda leaves it.
-func writeOutput(t *testing.T) (dir string, function []byte) {
+func writeOutput(t *testing.T, regions ...string) (dir string, function []byte) {
 	t.Helper()
 	dir = t.TempDir()
-	if err := os.Mkdir(filepath.Join(dir, "output"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	layers, err := json.MarshalIndent(arns, "", "  ")
-	if err != nil {
-		t.Fatal(err)
+	for _, region := range regions {
+		folder := filepath.Join(dir, "output")
+		if len(regions) > 1 {
+			folder = filepath.Join(folder, region)
+		}
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		layers, err := json.MarshalIndent(arns(region), "", "  ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(folder, "layers.json"), layers, 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 	var archive bytes.Buffer // the AWS CLI takes nothing else
 	w := zip.NewWriter(&archive)
 	if err := errors.Join(w.AddFS(os.DirFS("src")), w.Close()); err != nil {
 		t.Fatal(err)
 	}
-	for name, content := range map[string][]byte{
-		"layers.json":  append(layers, '\n'),
-		"function.zip": archive.Bytes(),
-	} {
-		if err := os.WriteFile(filepath.Join(dir, "output", name), content, 0o644); err != nil {
-			t.Fatal(err)
-		}
+	if err := os.WriteFile(filepath.Join(dir, "output", "function.zip"), archive.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
 	}
 	return dir, archive.Bytes()
 }
 
-// TestDeployAWSCLI runs the script, with the real AWS CLI, twice against an API on
-// loopback that notes the requests: the first run creates, the second updates.
-func TestDeployAWSCLI(t *testing.T) {
+// awsEnv is an environment in which aws is the AWS CLI, talking to an API on
+// loopback, and sleep does not take time. It has nothing of the user's own
+// configuration.
+func awsEnv(t *testing.T, url string) []string {
+	t.Helper()
 	aws, err := exec.LookPath("aws")
 	if err != nil {
 		if os.Getenv("IMG2LAMBDA_TEST_AWSCLI") == "required" {
@@ -64,40 +68,50 @@ func TestDeployAWSCLI(t *testing.T) {
 		}
 		t.Skip("the AWS CLI is not installed (Debian package awscli)")
 	}
+	bin := t.TempDir()
+	// --endpoint-url, since versions before 2.13 do not know AWS_ENDPOINT_URL.
+	writeScript(t, filepath.Join(bin, "aws"), "exec '"+aws+"' --endpoint-url '"+url+"' \"$@\"")
+	writeScript(t, filepath.Join(bin, "sleep"), "")
+	env := slices.DeleteFunc(os.Environ(), func(s string) bool { return strings.HasPrefix(s, "AWS_") })
+	return append(env, "PATH="+bin+":"+os.Getenv("PATH"),
+		"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_DEFAULT_REGION=us-east-1", "AWS_PAGER=",
+		"AWS_CONFIG_FILE="+filepath.Join(bin, "config"), "AWS_SHARED_CREDENTIALS_FILE="+filepath.Join(bin, "credentials"))
+}
+
+func writeScript(t *testing.T, name, body string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte("#!/bin/sh\n"+body+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// runAWSCLI runs the script in a folder that holds output.
+func runAWSCLI(t *testing.T, dir string, env []string, args ...string) string {
+	t.Helper()
 	script, err := filepath.Abs("deploy/aws-cli.sh")
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, function := writeOutput(t)
+	cmd := exec.CommandContext(t.Context(), script, args...)
+	cmd.Dir, cmd.Env = dir, env
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("aws-cli.sh: %v\n%s", err, stderr.String())
+	}
+	return string(out)
+}
+
+// TestDeployAWSCLI runs the script, with the real AWS CLI, twice against an API on
+// loopback that notes the requests: the first run creates, the second updates.
+func TestDeployAWSCLI(t *testing.T) {
+	t.Parallel()
+	dir, function := writeOutput(t, "us-east-1")
 	api := newLambda(t)
+	env := append(awsEnv(t, api.url), "ROLE_ARN=arn:aws:iam::123456789012:role/php", "ARCHITECTURE=arm64")
 
-	// --endpoint-url, since versions before 2.13 do not know AWS_ENDPOINT_URL.
-	bin := t.TempDir()
-	wrapper := "#!/bin/sh\nexec '" + aws + "' --endpoint-url '" + api.url + "' \"$@\"\n"
-	if err := os.WriteFile(filepath.Join(bin, "aws"), []byte(wrapper), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	// Nothing of the user's own configuration.
-	env := slices.DeleteFunc(os.Environ(), func(s string) bool { return strings.HasPrefix(s, "AWS_") })
-	env = append(env, "PATH="+bin+":"+os.Getenv("PATH"),
-		"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_DEFAULT_REGION=us-east-1", "AWS_PAGER=",
-		"AWS_CONFIG_FILE="+filepath.Join(bin, "config"), "AWS_SHARED_CREDENTIALS_FILE="+filepath.Join(bin, "credentials"),
-		"ROLE_ARN=arn:aws:iam::123456789012:role/php", "ARCHITECTURE=arm64")
-
-	run := func(args ...string) string {
-		t.Helper()
-		cmd := exec.CommandContext(t.Context(), script, args...)
-		cmd.Dir, cmd.Env = dir, env
-		var stderr bytes.Buffer
-		cmd.Stderr = &stderr
-		out, err := cmd.Output()
-		if err != nil {
-			t.Fatalf("aws-cli.sh: %v\n%s", err, stderr.String())
-		}
-		return string(out)
-	}
-
-	if got, want := run("goodbye", `{"name": "<Zoë>"}`), `{"event":{"name": "<Zoë>"}}`+"\n"; got != want {
+	if got, want := runAWSCLI(t, dir, env, "goodbye", `{"name": "<Zoë>"}`), `{"event":{"name": "<Zoë>"}}`+"\n"; got != want {
 		t.Errorf("answer %q, want %q", got, want)
 	}
 	wantCalls := []string{"GET", "POST", "GET configuration", "POST invocations"}
@@ -106,7 +120,7 @@ func TestDeployAWSCLI(t *testing.T) {
 	}
 	want := configuration{
 		FunctionName: "lambda-php-goodbye", Handler: "functions.goodbye", Runtime: "provided.al2023",
-		Role: "arn:aws:iam::123456789012:role/php", Architectures: []string{"arm64"}, Layers: arns,
+		Role: "arn:aws:iam::123456789012:role/php", Architectures: []string{"arm64"}, Layers: arns("us-east-1"),
 		Code: code{function},
 	}
 	if diff := cmp.Diff(want, api.function); diff != "" {
@@ -114,7 +128,7 @@ func TestDeployAWSCLI(t *testing.T) {
 	}
 
 	api.function.Layers, api.function.Code = nil, code{}
-	run("goodbye")
+	runAWSCLI(t, dir, env, "goodbye")
 	wantCalls = []string{
 		"GET", "PUT code", "GET configuration", "PUT configuration", "GET configuration", "POST invocations",
 	}
@@ -126,92 +140,41 @@ func TestDeployAWSCLI(t *testing.T) {
 	}
 }
 
-type code struct{ ZipFile []byte }
-
-type configuration struct {
-	FunctionName, Handler, Runtime, Role string
-	Architectures, Layers                []string
-	Code                                 code
+// TestDeployAWSCLIRole runs the script without a role, with the layers of two
+// regions.
+func TestDeployAWSCLIRole(t *testing.T) {
+	t.Parallel()
+	dir, _ := writeOutput(t, "eu-west-1", "us-east-1")
+	api := newLambda(t)
+	runAWSCLI(t, dir, append(awsEnv(t, api.url), "ROLE_ARN=", "AWS_REGION=eu-west-1"))
+	wantCalls := []string{
+		"GET", "GetRole", "CreateRole", "AttachRolePolicy", "POST", "POST", "GET configuration", "POST invocations",
+	}
+	if diff := cmp.Diff(wantCalls, api.calls()); diff != "" {
+		t.Errorf("calls: %s", diff)
+	}
+	if diff := cmp.Diff([]string{"eu-west-1"}, api.regions); diff != "" {
+		t.Errorf("region: %s", diff)
+	}
+	if diff := cmp.Diff(arns("eu-west-1"), api.function.Layers); diff != "" {
+		t.Errorf("layers: %s", diff)
+	}
+	if api.function.Role != madeRole {
+		t.Errorf("role %s, want %s", api.function.Role, madeRole)
+	}
 }
 
-// lambda has one function, whose answer is the event.
-type lambda struct {
-	url string
-
-	mu       sync.Mutex
-	noted    []string
-	exists   bool
-	function configuration
-}
-
-func newLambda(t *testing.T) *lambda {
-	l := new(lambda)
-	const prefix = "/2015-03-31/functions"
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		path, ok := strings.CutPrefix(r.URL.Path, prefix)
-		if !ok {
-			t.Errorf("%s %s is not of the API", r.Method, r.URL.Path)
-		}
-		_, path, _ = strings.Cut(strings.TrimPrefix(path, "/"), "/")
-		call := strings.TrimSpace(r.Method + " " + path)
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			t.Error(err)
-		}
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.noted = append(l.noted, call)
-		w.Header().Set("Content-Type", "application/json")
-		switch {
-		case call == "POST":
-			l.exists = true
-			err = json.Unmarshal(body, &l.function)
-			w.WriteHeader(http.StatusCreated)
-			_, _ = io.WriteString(w, "{}")
-		case !l.exists:
-			w.Header().Set("X-Amzn-ErrorType", "ResourceNotFoundException")
-			w.WriteHeader(http.StatusNotFound)
-			_, _ = io.WriteString(w, `{"Message":"no such function"}`)
-		case call == "PUT code":
-			err = json.Unmarshal(body, &l.function.Code)
-			_, _ = io.WriteString(w, "{}")
-		case call == "PUT configuration":
-			err = json.Unmarshal(body, &l.function)
-			_, _ = io.WriteString(w, "{}")
-		case call == "POST invocations":
-			_, _ = io.WriteString(w, `{"event":`+string(body)+`}`)
-		default:
-			_, _ = io.WriteString(w, `{"State":"Active","LastUpdateStatus":"Successful"}`)
-		}
-		if err != nil {
-			t.Errorf("%s: %v", call, err)
-		}
-	}))
-	t.Cleanup(server.Close)
-	l.url = server.URL
-	return l
-}
-
-// calls returns what was called since it was last asked.
-func (l *lambda) calls() []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	noted := l.noted
-	l.noted = nil
-	return noted
-}
-
-// TestDeployPaths checks that the templates find what img2lambda leaves in
-// example/output, and name functions that there are.
+// TestDeployPaths checks that the templates find what img2lambda leaves in output at
+// the top of the repository, and name functions that there are.
 func TestDeployPaths(t *testing.T) {
 	functions, err := os.ReadFile("src/functions.php")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for file, wantFiles := range map[string][]string{
-		"deploy/sam/template.yaml":         {"output/function.zip"},
-		"deploy/serverless/serverless.yml": {"output/function.zip", "output/layers.yaml"},
-		"deploy/terraform/main.tf":         {"output"},
+		"deploy/sam/template.yaml":         {"../output/function.zip"},
+		"deploy/serverless/serverless.yml": {"../output/", "../output/function.zip", "../output/layers.yaml"},
+		"deploy/terraform/main.tf":         {"../output"},
 	} {
 		content, err := os.ReadFile(file)
 		if err != nil {
@@ -219,7 +182,7 @@ func TestDeployPaths(t *testing.T) {
 		}
 		var found []string
 		for _, path := range regexp.MustCompile(`\.\./[\w./]+`).FindAllString(string(content), -1) {
-			found = append(found, filepath.Join(filepath.Dir(file), path))
+			found = append(found, strings.TrimPrefix(path, "../../"))
 		}
 		slices.Sort(found)
 		if diff := cmp.Diff(wantFiles, slices.Compact(found)); diff != "" {
@@ -249,13 +212,15 @@ func TestDeploySAM(t *testing.T) {
 		t.Fatal("no command in the template")
 	}
 	cmd := exec.CommandContext(t.Context(), "sh", "-c", `printf %s "`+string(match[1])+`"`)
-	cmd.Dir, _ = writeOutput(t)
+	cmd.Dir, _ = writeOutput(t, "us-east-1")
 	got, err := cmd.Output()
-	if want := strings.Join(arns, ","); err != nil || string(got) != want {
+	if want := strings.Join(arns("us-east-1"), ","); err != nil || string(got) != want {
 		t.Errorf("%q, %v; want %q", got, err, want)
 	}
 }
 
+// TestDeployTerraform checks the form of the files, and what they make of what
+// img2lambda leaves. That part needs no provider, and so no network.
 func TestDeployTerraform(t *testing.T) {
 	terraform, err := exec.LookPath("terraform")
 	if err != nil {
@@ -263,5 +228,51 @@ func TestDeployTerraform(t *testing.T) {
 	}
 	if out, err := exec.CommandContext(t.Context(), terraform, "fmt", "-check", "-diff", "deploy/terraform").CombinedOutput(); err != nil {
 		t.Errorf("terraform fmt: %v\n%s", err, out)
+	}
+	layers, err := os.ReadFile("deploy/terraform/layers.tf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, regions := range [][]string{{"us-east-1"}, {"eu-west-1", "us-east-1"}} {
+		dir, _ := writeOutput(t, regions...)
+		rest := "variable \"output\" {\n  default = \"output\"\n}\noutput \"all\" {\n  value = [local.layers, local.functions]\n}\n"
+		if err := os.WriteFile(filepath.Join(dir, "main.tf"), slices.Concat(layers, []byte(rest)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		for _, args := range [][]string{{"apply", "-auto-approve"}, {"output", "-json", "all"}} {
+			cmd := exec.CommandContext(t.Context(), terraform, args...)
+			cmd.Dir = dir
+			var stderr bytes.Buffer
+			cmd.Stderr = &stderr
+			out, err := cmd.Output()
+			if err != nil {
+				t.Fatalf("terraform %s: %v\n%s", args[0], err, stderr.String())
+			}
+			if args[0] == "output" {
+				checkTerraform(t, out, regions)
+			}
+		}
+	}
+}
+
+func checkTerraform(t *testing.T, out []byte, regions []string) {
+	t.Helper()
+	type function struct{ Region, Name string }
+	gotLayers, gotFunctions := map[string][]string{}, map[string]function{}
+	if err := json.Unmarshal(out, &[]any{&gotLayers, &gotFunctions}); err != nil {
+		t.Fatal(err)
+	}
+	wantLayers, wantFunctions := map[string][]string{}, map[string]function{}
+	for _, region := range regions {
+		wantLayers[region] = arns(region)
+		for _, name := range []string{"hello", "goodbye"} {
+			wantFunctions[region+"/"+name] = function{region, name}
+		}
+	}
+	if diff := cmp.Diff(wantLayers, gotLayers); diff != "" {
+		t.Errorf("layers: %s", diff)
+	}
+	if diff := cmp.Diff(wantFunctions, gotFunctions); diff != "" {
+		t.Errorf("functions: %s", diff)
 	}
 }
