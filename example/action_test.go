@@ -49,9 +49,15 @@ func readAction(t *testing.T) (a action) {
 	return a
 }
 
-// runAction runs the shell of the action's steps as a runner does, and returns the
-// outputs and the job's summary. Of the context, values has what differs.
+// runAction is runActionIn in a directory of its own.
 func runAction(t *testing.T, env []string, values map[string]string) (outputs map[string]string, summary string, err error) {
+	t.Helper()
+	return runActionIn(t, t.TempDir(), env, values)
+}
+
+// runActionIn runs the shell of the action's steps as a runner does, and returns the
+// outputs and the job's summary. Of the context, values has what differs.
+func runActionIn(t *testing.T, dir string, env []string, values map[string]string) (outputs map[string]string, summary string, err error) {
 	t.Helper()
 	a := readAction(t)
 	top, err := filepath.Abs("..")
@@ -65,10 +71,10 @@ func runAction(t *testing.T, env []string, values map[string]string) (outputs ma
 	for name, value := range values {
 		context[name] = value
 	}
-	dir := t.TempDir()
+	files := t.TempDir()
 	for _, step := range a.Runs.Steps {
-		output := filepath.Join(dir, "output-of-step")
-		stepEnv := append(slices.Clone(env), "GITHUB_OUTPUT="+output, "GITHUB_STEP_SUMMARY="+filepath.Join(dir, "summary"))
+		output := filepath.Join(files, "output")
+		stepEnv := append(slices.Clone(env), "GITHUB_OUTPUT="+output, "GITHUB_STEP_SUMMARY="+filepath.Join(files, "summary"))
 		for name, value := range step.Env {
 			stepEnv = append(stepEnv, name+"="+evaluate(value, context))
 		}
@@ -89,7 +95,7 @@ func runAction(t *testing.T, env []string, values map[string]string) (outputs ma
 	for name, output := range a.Outputs {
 		outputs[name] = evaluate(output.Value, context)
 	}
-	written, err := os.ReadFile(filepath.Join(dir, "summary"))
+	written, err := os.ReadFile(filepath.Join(files, "summary"))
 	return outputs, string(written), err
 }
 
