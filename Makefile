@@ -1,6 +1,6 @@
 # Without cgo the program is one static file. -s and -w leave out what is for
 # debuggers; not making it in the first place saves a sixth of the time.
-BUILD := CGO_ENABLED=0 go build -trimpath -gcflags=all=-dwarf=false -ldflags '-s -w'
+BUILD := CGO_ENABLED=0 go build -buildvcs=auto -trimpath -gcflags=all=-dwarf=false -ldflags '-s -w'
 
 GOFUMPT := mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -34,6 +34,11 @@ lint:
 .PHONY: bench
 bench: build
 	go run ./bench
+
+# The README's pictures, made of what the program prints. Needs tmux.
+.PHONY: pictures
+pictures: build
+	go run ./internal/record
 
 # Archives with static binaries for all platforms, and their SHA-256 sums. What
 # they are called after is the tag, or the commit if it has none.
