@@ -61,6 +61,7 @@ func writeOutput(t *testing.T, regions ...string) (dir string, function []byte) 
 // configuration.
 func awsEnv(t *testing.T, url string) []string {
 	t.Helper()
+	needs(t, "sh")
 	aws, err := exec.LookPath("aws")
 	if err != nil {
 		if os.Getenv("IMG2LAMBDA_TEST_AWSCLI") == "required" {
