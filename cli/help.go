@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/awslabs/aws-lambda-container-image-converter/extract/source"
 	"github.com/urfave/cli/v3"
 )
 
@@ -17,19 +18,12 @@ layers.json. What is below /var/task becomes function.zip, the deployment
 package of a function. To see the zips first, and publish nothing, add -d.
 
 IMAGE is NAME[:TAG] of an image in the Docker engine, or one of
-  docker://HOST/NAME[:TAG]     in a registry, no Docker needed
-  docker-archive:FILE[:NAME]   what 'docker save' has written
-  oci:DIRECTORY[:TAG]          an OCI image layout
-  oci-archive:FILE[:TAG]       the same as a tar
-  docker-daemon:NAME[:TAG]     the same as NAME[:TAG] alone
-
-Options:
 `
 
 // helpText is the help with the flags in the order of their importance.
 func helpText(flags []cli.Flag) string {
 	var b strings.Builder
-	b.WriteString(help)
+	b.WriteString(help + source.Help() + "\nOptions:\n")
 	for _, f := range flags {
 		d, ok := f.(cli.DocGenerationFlag)
 		if !ok {

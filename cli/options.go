@@ -4,7 +4,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/awslabs/aws-lambda-container-image-converter/extract"
+	"github.com/awslabs/aws-lambda-container-image-converter/extract/source"
 	"github.com/awslabs/aws-lambda-container-image-converter/publish"
 	"github.com/awslabs/aws-lambda-container-image-converter/types"
 	"github.com/pkg/errors"
@@ -22,8 +22,8 @@ type options struct {
 	tlsVerify        bool
 	quiet, debug     bool
 
-	reference      extract.Reference
-	parsedPlatform extract.Platform
+	reference      source.Reference
+	parsedPlatform source.Platform
 }
 
 func (o *options) flags() []cli.Flag {
@@ -110,20 +110,19 @@ func (o *options) check() (err error) {
 	switch o.imageType {
 	case "docker":
 	case "oci":
-		for _, transport := range []string{"docker://", "docker-daemon:", "docker-archive:", "oci:", "oci-archive:"} {
-			if strings.HasPrefix(name, transport) {
-				return errors.Errorf("--image-type (-t) oci is for a path alone: leave it out with %s", transport)
-			}
+		if source.HasTransport(name) {
+			transport, _, _ := strings.Cut(name, ":")
+			return errors.Errorf("--image-type (-t) oci is for a path alone: leave it out with %s:", transport)
 		}
 		name = "oci-archive:" + name
 	default:
 		return errors.Errorf("--image-type (-t) is docker or oci, not %q", o.imageType)
 	}
-	if o.reference, err = extract.ParseReference(name); err != nil {
+	if o.reference, err = source.ParseReference(name); err != nil {
 		return errors.WithMessage(err, "--image (-i)")
 	}
 	if o.platform != "" {
-		if o.parsedPlatform, err = extract.ParsePlatform(o.platform); err != nil {
+		if o.parsedPlatform, err = source.ParsePlatform(o.platform); err != nil {
 			return errors.WithMessage(err, "--platform")
 		}
 	}

@@ -12,12 +12,27 @@ import (
 	"github.com/pkg/errors"
 )
 
-// What a run leaves in the output directory. Files of an earlier run that match
-// and that this run has not made are removed.
-var (
-	zips = regexp.MustCompile(`^(layer-[1-9][0-9]*\.zip|function\.zip|report\.json)$`)
-	arns = regexp.MustCompile(`^(function\.zip|report\.json|layers\.json|layers\.yaml)$`)
+// results are the files that a run of one kind leaves in the output directory.
+type results int
+
+const (
+	dryRunFiles    results = iota // the layers' zips
+	publishedFiles                // the ARNs
 )
+
+// layerZip is the name of a layer's zip.
+var layerZip = regexp.MustCompile(`^layer-[1-9][0-9]*\.zip$`)
+
+// has reports whether a file is one of the results, by its name.
+func (r results) has(name string) bool {
+	switch name {
+	case "function.zip", "report.json":
+		return true
+	case "layers.json", "layers.yaml":
+		return r == publishedFiles
+	}
+	return r == dryRunFiles && layerZip.MatchString(name)
+}
 
 // output is the output directory. Results are made in a directory within it,
 // and moved out when all is there.
@@ -64,7 +79,7 @@ func plain(err error) error {
 
 // commit adds report.json to the results, and moves those that are to be left
 // to the output directory. What else is there of an earlier run is taken away.
-func (o *output) commit(ctx context.Context, image *types.Image, leave *regexp.Regexp) error {
+func (o *output) commit(ctx context.Context, image *types.Image, leave results) error {
 	report, err := json.MarshalIndent(image, "", "  ")
 	if err != nil {
 		return err
@@ -86,13 +101,13 @@ func (o *output) commit(ctx context.Context, image *types.Image, leave *regexp.R
 	defer unlock()
 	for _, r := range results { // all of them, or none
 		name := filepath.Join(o.dir, r.Name())
-		if info, err := os.Lstat(name); err == nil && info.IsDir() && leave.MatchString(r.Name()) {
+		if info, err := os.Lstat(name); err == nil && info.IsDir() && leave.has(r.Name()) {
 			return errors.Errorf("%s is a directory, where a result has to go: move it away", name)
 		}
 	}
 	made := make(map[string]bool)
 	for _, r := range results {
-		if !leave.MatchString(r.Name()) {
+		if !leave.has(r.Name()) {
 			continue
 		}
 		made[r.Name()] = true
@@ -105,7 +120,7 @@ func (o *output) commit(ctx context.Context, image *types.Image, leave *regexp.R
 		return err
 	}
 	for _, f := range there {
-		if (leave.MatchString(f.Name()) || zips.MatchString(f.Name())) && !made[f.Name()] && !f.IsDir() {
+		if (leave.has(f.Name()) || dryRunFiles.has(f.Name())) && !made[f.Name()] && !f.IsDir() {
 			if err := os.Remove(filepath.Join(o.dir, f.Name())); err != nil {
 				return err
 			}

@@ -10,6 +10,7 @@ import (
 	"unicode"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/extract"
+	"github.com/awslabs/aws-lambda-container-image-converter/types"
 	"github.com/opencontainers/go-digest"
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
@@ -110,7 +111,7 @@ func (t *task) Add(n int) {
 func (t *task) Done(d digest.Digest) {
 	switch {
 	case t.bar == nil && d != "":
-		fmt.Fprintf(t.w, "img2lambda: read layer %s (%s)\n", short(d), size(t.size))
+		fmt.Fprintf(t.w, "img2lambda: read layer %s (%s)\n", short(d), types.FormatSize(t.size))
 	case t.bar != nil && d != "":
 		t.bar.SetTotal(-1, true)
 	case t.bar != nil:

@@ -16,17 +16,17 @@ func overQuota(image *types.Image, o *options) (warnings []string) {
 	if n := image.UncompressedSize(); n > types.MaxUnzippedSize {
 		var all []string
 		for _, u := range image.Largest {
-			all = append(all, fmt.Sprintf("%s (%s)", u.Path, size(u.Size)))
+			all = append(all, fmt.Sprintf("%s (%s)", u.Path, types.FormatSize(u.Size)))
 		}
-		warn("%s unzipped, and a function with its layers can have %s; most is in %s", size(n), size(types.MaxUnzippedSize), strings.Join(all, ", "))
+		warn("%s unzipped, and a function with its layers can have %s; most is in %s", types.FormatSize(n), types.FormatSize(types.MaxUnzippedSize), strings.Join(all, ", "))
 	}
 	for _, l := range image.Layers {
 		if l.CodeSize > types.MaxDirectUpload && o.publish.Bucket == "" {
-			warn("%s is %s, and over %s publishing needs --s3-bucket", l.File, size(l.CodeSize), size(types.MaxDirectUpload))
+			warn("%s is %s, and over %s publishing needs --s3-bucket", l.File, types.FormatSize(l.CodeSize), types.FormatSize(types.MaxDirectUpload))
 		}
 	}
 	if f := image.Function; f != nil && f.CodeSize > types.MaxDirectUpload {
-		warn("%s is %s, and over %s it has to go to Lambda through S3", f.File, size(f.CodeSize), size(types.MaxDirectUpload))
+		warn("%s is %s, and over %s it has to go to Lambda through S3", f.File, types.FormatSize(f.CodeSize), types.FormatSize(types.MaxDirectUpload))
 	}
 	return warnings
 }
@@ -39,7 +39,7 @@ func quotaLine(image *types.Image) string {
 	}
 	return fmt.Sprintf("Of Lambda's quotas: %d of %d layers, %s of %s unzipped, largest layer zip %s of %s",
 		len(image.Layers), types.MaxLayersPerFunction,
-		inMB(image.UncompressedSize()), size(types.MaxUnzippedSize), inMB(zip), size(types.MaxDirectUpload))
+		inMB(image.UncompressedSize()), types.FormatSize(types.MaxUnzippedSize), inMB(zip), types.FormatSize(types.MaxDirectUpload))
 }
 
 func inMB(n int64) string { return fmt.Sprintf("%.1f", float64(n)/(1<<20)) }

@@ -14,13 +14,13 @@ const mb = 1 << 20
 // archives are layers with one MB zips each, of so many bytes unzipped.
 func archives(unzipped ...int64) (layers []types.Layer) {
 	for _, n := range unzipped {
-		layers = append(layers, types.Layer{Archive: types.Archive{File: "layer.zip", CodeSize: mb, UncompressedSize: n}})
+		layers = append(layers, types.Layer{Zip: types.Zip{File: "layer.zip", CodeSize: mb, UncompressedSize: n}})
 	}
 	return layers
 }
 
 func zipped(n int64) []types.Layer {
-	return []types.Layer{{Archive: types.Archive{File: "layer-1.zip", CodeSize: n, UncompressedSize: mb}}}
+	return []types.Layer{{Zip: types.Zip{File: "layer-1.zip", CodeSize: n, UncompressedSize: mb}}}
 }
 
 func TestOverQuota(t *testing.T) {
@@ -45,7 +45,7 @@ func TestOverQuota(t *testing.T) {
 		},
 		{
 			name:  "the function counts as well",
-			image: types.Image{Layers: archives(150 * mb), Function: &types.Archive{File: "function.zip", CodeSize: mb, UncompressedSize: 120 * mb}, Largest: top[:1]},
+			image: types.Image{Layers: archives(150 * mb), Function: &types.Zip{File: "function.zip", CodeSize: mb, UncompressedSize: 120 * mb}, Largest: top[:1]},
 			want:  []string{"270 MB unzipped, and a function with its layers can have 250 MB; most is in /opt/a (150 MB)"},
 		},
 		{name: "as much as a request takes", image: types.Image{Layers: zipped(50 * mb)}},
@@ -56,7 +56,7 @@ func TestOverQuota(t *testing.T) {
 		{name: "more, with a bucket", image: types.Image{Layers: zipped(51 * mb)}, bucket: "zips"},
 		{
 			name: "a function through S3, which is the user's to do", bucket: "zips",
-			image: types.Image{Function: &types.Archive{File: "function.zip", CodeSize: 51 * mb, UncompressedSize: 60 * mb}},
+			image: types.Image{Function: &types.Zip{File: "function.zip", CodeSize: 51 * mb, UncompressedSize: 60 * mb}},
 			want:  []string{"function.zip is 51 MB, and over 50 MB it has to go to Lambda through S3"},
 		},
 	} {
@@ -72,7 +72,7 @@ func TestOverQuota(t *testing.T) {
 
 func TestQuotaLine(t *testing.T) {
 	t.Parallel()
-	image := types.Image{Layers: append(archives(40*mb, 0), zipped(12.5*mb)...), Function: &types.Archive{CodeSize: 30 * mb, UncompressedSize: 30 * mb}}
+	image := types.Image{Layers: append(archives(40*mb, 0), zipped(12.5*mb)...), Function: &types.Zip{CodeSize: 30 * mb, UncompressedSize: 30 * mb}}
 	const want = "Of Lambda's quotas: 3 of 5 layers, 71.0 of 250 MB unzipped, largest layer zip 12.5 of 50 MB"
 	if got := quotaLine(&image); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)

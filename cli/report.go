@@ -5,7 +5,6 @@ import (
 	"io"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"text/tabwriter"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/types"
@@ -49,15 +48,15 @@ func printReport(w io.Writer, o *options, image *types.Image, published map[stri
 // right.
 func printTable(w io.Writer, image *types.Image) {
 	rows := [][]string{{"ZIP", "SOURCE LAYER", "FILES", "UNZIPPED", "ZIPPED"}}
-	row := func(a types.Archive, from string) {
-		rows = append(rows, []string{a.File, from, strconv.Itoa(a.Files), size(a.UncompressedSize), size(a.CodeSize)})
+	row := func(z types.Zip, from string) {
+		rows = append(rows, []string{z.File, from, strconv.Itoa(z.Files), types.FormatSize(z.UncompressedSize), types.FormatSize(z.CodeSize)})
 	}
 	for _, l := range image.Layers {
 		from := short(l.DiffIDs[0])
 		if n := len(l.DiffIDs); n > 1 {
 			from += fmt.Sprintf(" and %d more", n-1)
 		}
-		row(l.Archive, from)
+		row(l.Zip, from)
 	}
 	if image.Function != nil {
 		row(*image.Function, "/var/task")
@@ -102,17 +101,4 @@ func short(d digest.Digest) string {
 		return hex[:12]
 	}
 	return d.String()
-}
-
-// size is a number of bytes for people, in the units of Lambda's quotas: 1 MB
-// is 1024 × 1024 bytes.
-func size(n int64) string {
-	switch {
-	case n < 1<<10:
-		return strconv.FormatInt(n, 10) + " B"
-	case n < 1<<20:
-		return fmt.Sprintf("%.1f KB", float64(n)/(1<<10))
-	default:
-		return strings.TrimSuffix(fmt.Sprintf("%.1f", float64(n)/(1<<20)), ".0") + " MB"
-	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/extract"
+	"github.com/awslabs/aws-lambda-container-image-converter/extract/source"
 	"github.com/awslabs/aws-lambda-container-image-converter/publish"
 	"github.com/awslabs/aws-lambda-container-image-converter/types"
 	"github.com/pkg/errors"
@@ -30,14 +31,7 @@ func run(ctx context.Context, o *options, stdout, stderr *printer) error {
 		}
 	}
 	progress.open(o.reference.String())
-	image, err := extract.Convert(ctx, o.reference, extract.Options{
-		Dir:              out.staging,
-		Platform:         o.parsedPlatform,
-		MaxLayers:        o.maxLayers,
-		InsecureRegistry: !o.tlsVerify,
-		Progress:         progress,
-		Warn:             progress.warn,
-	})
+	image, err := convert(ctx, o, out.staging, progress)
 	progress.wait()
 	if err != nil {
 		return err
@@ -49,7 +43,7 @@ func run(ctx context.Context, o *options, stdout, stderr *printer) error {
 		progress.warn(w)
 	}
 	if o.dryRun {
-		if err := out.commit(ctx, image, zips); err != nil {
+		if err := out.commit(ctx, image, dryRunFiles); err != nil {
 			return err
 		}
 		return printReport(stdout, o, image, nil)
@@ -59,6 +53,25 @@ func run(ctx context.Context, o *options, stdout, stderr *printer) error {
 		return err
 	}
 	return printReport(stdout, o, image, published)
+}
+
+// convert opens the image and makes the zips, in dir.
+func convert(ctx context.Context, o *options, dir string, progress *progress) (*types.Image, error) {
+	src, err := source.Open(ctx, o.reference, source.Options{
+		Dir:              dir,
+		Platform:         o.parsedPlatform,
+		InsecureRegistry: !o.tlsVerify,
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer src.Close()
+	return extract.Convert(ctx, src, o.reference.String(), extract.Options{
+		Dir:       dir,
+		MaxLayers: o.maxLayers,
+		Progress:  progress,
+		Warn:      progress.warn,
+	})
 }
 
 // publishLayers publishes the layers of the image and commits the results. If
@@ -78,7 +91,7 @@ func publishLayers(ctx context.Context, p *publish.Publisher, progress *progress
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case err != nil:
-		if problem := out.commit(ctx, image, zips); problem != nil {
+		if problem := out.commit(ctx, image, dryRunFiles); problem != nil {
 			return errors.WithMessagef(err, "%s, and before that", problem)
 		}
 		var there []string
@@ -100,5 +113,5 @@ func publishLayers(ctx context.Context, p *publish.Publisher, progress *progress
 	if err := publish.WriteARNs(out.staging, image.Layers); err != nil {
 		return err
 	}
-	return out.commit(ctx, image, arns)
+	return out.commit(ctx, image, publishedFiles)
 }

@@ -138,8 +138,8 @@ func evaluate(s string, context map[string]string) string {
 func makeRelease(t *testing.T, version string) (dir, url string) {
 	t.Helper()
 	dir = t.TempDir()
-	program := filepath.Join(dir, "build", strings.TrimSpace(run(t, "sh", "-c", "echo $(go env GOOS)_$(go env GOARCH)")), "img2lambda")
-	run(t, "go", "build", "-o", program, "..")
+	program := filepath.Join(dir, "build", strings.TrimSpace(output(t, command(t.Context(), "sh", "-c", "echo $(go env GOOS)_$(go env GOARCH)"))), "img2lambda")
+	output(t, command(t.Context(), "go", "build", "-o", program, ".."))
 	cmd := exec.CommandContext(t.Context(), "go", "run", "./internal/release", version, "0", dir)
 	cmd.Dir = ".."
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -289,7 +289,7 @@ func TestActionInputs(t *testing.T) {
 			t.Errorf("step %q has %s in its script", step.Name, found)
 		}
 	}
-	help := run(t, "go", "run", "..", "--help")
+	help := output(t, command(t.Context(), "go", "run", "..", "--help"))
 	for _, option := range regexp.MustCompile(`(?m)^ +(?:-\w, )? *--([a-z0-9-]+)`).FindAllStringSubmatch(help, -1) {
 		switch name := option[1]; name {
 		case "quiet", "debug", "help", "version": // for people
@@ -318,7 +318,7 @@ func TestInstall(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	want := strings.TrimSpace(run(t, program, "--version")) + " is in " + filepath.Dir(program) + ".\n"
+	want := strings.TrimSpace(output(t, command(t.Context(), program, "--version"))) + " is in " + filepath.Dir(program) + ".\n"
 	if !strings.HasPrefix(out, want) || !strings.Contains(out, "is not on your PATH") {
 		t.Errorf("it says\n%s", out)
 	}

@@ -21,6 +21,8 @@ type configuration struct {
 	FunctionName, Handler, Runtime, Role string
 	Architectures, Layers                []string
 	Code                                 code
+
+	region string
 }
 
 // lambda has one function, whose answer is the event, and one role. What is not
@@ -33,7 +35,6 @@ type lambda struct {
 	noted    []string
 	exists   bool
 	role     bool
-	regions  []string // of the functions that were made
 	function configuration
 }
 
@@ -81,7 +82,7 @@ func (l *lambda) serveFunction(w http.ResponseWriter, r *http.Request, call stri
 			break
 		}
 		l.exists = true
-		l.regions = append(l.regions, regexp.MustCompile(`Credential=[^/]*/[^/]*/([^/]*)/`).FindStringSubmatch(r.Header.Get("Authorization"))[1])
+		l.function.region = regexp.MustCompile(`Credential=[^/]*/[^/]*/([^/]*)/`).FindStringSubmatch(r.Header.Get("Authorization"))[1]
 		err = json.Unmarshal(body, &l.function)
 		w.WriteHeader(http.StatusCreated)
 	case !l.exists:
@@ -122,6 +123,14 @@ func (l *lambda) serveRole(w http.ResponseWriter, r *http.Request) error {
 
 // madeRole is the ARN of the role that IAM makes.
 const madeRole = "arn:aws:iam::123456789012:role/lambda-php"
+
+// swap puts another function in the place of the one that there is.
+func (l *lambda) swap(f configuration) configuration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.function, f = f, l.function
+	return f
+}
 
 // calls returns what was called since it was last asked.
 func (l *lambda) calls() []string {

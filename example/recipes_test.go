@@ -59,11 +59,12 @@ func TestRecipes(t *testing.T) {
 			if len(versions) != 1 {
 				t.Fatalf("%d layer versions, want 1", len(versions))
 			}
-			if diff := cmp.Diff([]string{versions[0].ARN()}, api.function.Layers); diff != "" {
+			updated := api.swap(configuration{})
+			if diff := cmp.Diff([]string{versions[0].ARN()}, updated.Layers); diff != "" {
 				t.Errorf("the function's layers: %s", diff)
 			}
 			function, err := os.ReadFile(filepath.Join(dir, "output/function.zip"))
-			if err != nil || string(function) != string(api.function.Code.ZipFile) {
+			if err != nil || string(function) != string(updated.Code.ZipFile) {
 				t.Errorf("the function's code is not function.zip: %v", err)
 			}
 		})

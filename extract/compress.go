@@ -131,7 +131,7 @@ func (d *deflater) deflate(b *batch) error {
 func (d *deflater) segment(out *bytes.Buffer, s *segment, in, dict []byte) error {
 	whole := s.first && s.last
 	before := out.Len()
-	if whole && s.entry.kind != file {
+	if whole && s.entry.kind != kindFile {
 		s.stored = true
 	} else if err := d.write(&d.small, level, out, in, dict, s.last); err != nil {
 		return err

@@ -10,38 +10,40 @@ import (
 	"github.com/pkg/errors"
 )
 
-// compression of a blob, told by its first bytes: media types are not always
-// right, and Docker's archives have none.
-type compression int
+// Compression is how a layer or an archive is compressed. Its first bytes tell:
+// media types are not always right, and `docker save` archives have none.
+type Compression int
 
+// The compressions that are read.
 const (
-	plain   compression = iota
-	gzipped             // RFC 1952
-	zstded              // RFC 8878
+	Uncompressed Compression = iota
+	Gzip                     // RFC 1952
+	Zstd                     // RFC 8878
 )
 
-// sniff reports the compression of what follows in r, without reading on.
-func sniff(r *bufio.Reader) (compression, error) {
+// Sniff returns the compression of what follows in r, without reading on.
+func Sniff(r *bufio.Reader) (Compression, error) {
 	start, err := r.Peek(4)
 	switch {
 	case err != nil && err != io.EOF:
-		return plain, err
+		return Uncompressed, err
 	case bytes.HasPrefix(start, []byte{0x1f, 0x8b}):
-		return gzipped, nil
+		return Gzip, nil
 	case bytes.HasPrefix(start, []byte{0x28, 0xb5, 0x2f, 0xfd}),
 		len(start) == 4 && start[0]&0xf0 == 0x50 && bytes.Equal(start[1:], []byte{0x2a, 0x4d, 0x18}): // skippable frame
-		return zstded, nil
+		return Zstd, nil
 	}
-	return plain, nil
+	return Uncompressed, nil
 }
 
-// decompress returns the content of r. Damage shows as an error of Read.
-func decompress(r *bufio.Reader, c compression) (io.ReadCloser, error) {
+// Decompress returns the uncompressed content of r. What is damaged shows as an
+// error of Read.
+func (c Compression) Decompress(r *bufio.Reader) (io.ReadCloser, error) {
 	switch c {
-	case gzipped:
+	case Gzip:
 		z, err := gzip.NewReader(r)
 		return z, errors.Wrap(err, "gzip")
-	case zstded:
+	case Zstd:
 		z, err := zstd.NewReader(r,
 			zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
 		if err != nil {

@@ -4,8 +4,10 @@ import (
 	"archive/tar"
 	"archive/zip"
 	"encoding/binary"
+	"fmt"
 	"io/fs"
 	"path"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -17,13 +19,13 @@ import (
 type kind uint8
 
 const (
-	file kind = iota
-	dir
-	symlink
-	hardlink
-	special // device, fifo: kept out of zips, but in the place of what it replaces
-	whiteout
-	opaque
+	kindFile kind = iota
+	kindDir
+	kindSymlink
+	kindHardlink
+	kindSpecial // device, fifo: kept out of zips, but in the place of what it replaces
+	kindWhiteout
+	kindOpaque
 )
 
 // Whiteouts of the OCI image spec (layer.md, "Whiteouts"); whiteoutMeta is what
@@ -33,6 +35,18 @@ const (
 	whiteoutMeta   = whiteoutPrefix + whiteoutPrefix
 	whiteoutOpaque = whiteoutMeta + ".opq"
 )
+
+// Where the content of Lambda layers and of a function is in an image
+// (Lambda developer guide: layers are extracted to /opt, a function's package
+// to /var/task).
+const (
+	layerRoot    = "opt"
+	functionRoot = "var/task"
+)
+
+// outside stands for a root where files are kept that are below none, for the
+// hard links that lead to them.
+const outside = ""
 
 // entry is a tar entry that matters for what the image has below a root, or
 // for what it deletes there.
@@ -51,7 +65,7 @@ type entry struct {
 // size is that of the entry's content in bytes, 0 for all but files. It is known
 // once the entry's zip is written.
 func (e *entry) size() int64 {
-	if e.kind != file || e.zip == nil {
+	if e.kind != kindFile || e.zip == nil {
 		return 0
 	}
 	return e.zip.sizes[e.place]
@@ -70,6 +84,40 @@ func below(p, root string) bool {
 	return len(p) > len(root) && p[len(root)] == '/' && p[:len(root)] == root
 }
 
+// deletes reports whether the entry says what is gone, and is not there itself.
+func (e *entry) deletes() bool { return e.kind == kindWhiteout || e.kind == kindOpaque }
+
+// isCopy reports whether the entry was a hard link, which has become a copy of
+// its target.
+func (e *entry) isCopy() bool { return e.link != "" }
+
+// isDangling reports whether the entry was a hard link whose target is not known.
+func (e *entry) isDangling() bool { return e.kind == kindFile && e.zip == nil }
+
+// rootOf returns the root that a path is below, or outside; concerned is false
+// if nothing at that path can make a difference to what is below a root.
+func rootOf(name string) (root string, concerned bool) {
+	for _, root := range []string{layerRoot, functionRoot} {
+		if below(name, root) {
+			return root, true
+		}
+		if name == root || name == "" || below(root, name) {
+			concerned = true
+		}
+	}
+	return outside, concerned
+}
+
+// quote makes a name fit for a message, however long it is and whatever
+// characters it has.
+func quote(name string) string {
+	const most = 200
+	if len(name) > most {
+		return fmt.Sprintf("%q…", name[:most])
+	}
+	return strconv.Quote(name)
+}
+
 // newEntry says what a tar header means, its zip entry aside. It returns nil
 // for what is no part of an image's tree.
 func newEntry(h *tar.Header) (*entry, error) {
@@ -77,7 +125,7 @@ func newEntry(h *tar.Header) (*entry, error) {
 	dirname, base := path.Split(e.path)
 	switch {
 	case base == whiteoutOpaque && !isMeta(dirname):
-		e.kind, e.path = opaque, strings.TrimSuffix(dirname, "/")
+		e.kind, e.path = kindOpaque, strings.TrimSuffix(dirname, "/")
 		return e, nil
 	case isMeta(e.path):
 		return nil, nil
@@ -87,7 +135,7 @@ func newEntry(h *tar.Header) (*entry, error) {
 		case hidden == "" || hidden == "." || hidden == "..":
 			return nil, errors.New("this is not the name of a whiteout")
 		default:
-			e.kind, e.path = whiteout, dirname+hidden
+			e.kind, e.path = kindWhiteout, dirname+hidden
 		}
 		return e, nil
 	}
@@ -96,17 +144,17 @@ func newEntry(h *tar.Header) (*entry, error) {
 	}
 	switch h.Typeflag {
 	case tar.TypeDir:
-		e.kind = dir
+		e.kind = kindDir
 	case tar.TypeSymlink:
-		e.kind = symlink
+		e.kind = kindSymlink
 	case tar.TypeLink:
-		e.kind, e.link = hardlink, cleanPath(h.Linkname)
+		e.kind, e.link = kindHardlink, cleanPath(h.Linkname)
 	case tar.TypeChar, tar.TypeBlock, tar.TypeFifo:
-		e.kind = special
+		e.kind = kindSpecial
 	case tar.TypeXGlobalHeader:
 		return nil, nil
 	default: // POSIX: a reader takes a type that it does not know for a file
-		e.kind = file
+		e.kind = kindFile
 	}
 	return e, nil
 }
@@ -121,7 +169,7 @@ func newHeader(e *entry, h *tar.Header, root string) *zip.FileHeader {
 	if root != "" {
 		z.Name = e.path[len(root)+1:]
 	}
-	if e.kind == dir {
+	if e.kind == kindDir {
 		z.Name += "/"
 	}
 	if !isASCII(z.Name) && utf8.ValidString(z.Name) {
@@ -153,9 +201,9 @@ const (
 // not in perm: they are dropped.
 func zipMode(k kind, perm fs.FileMode) fs.FileMode {
 	switch k {
-	case dir:
+	case kindDir:
 		return fs.ModeDir | perm | 0o555
-	case symlink:
+	case kindSymlink:
 		return fs.ModeSymlink | 0o777
 	}
 	if perm&0o111 != 0 {

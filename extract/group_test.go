@@ -5,16 +5,17 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/awslabs/aws-lambda-container-image-converter/types"
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/types"
 )
 
 // filesOf returns entries for paths with the sizes of their content.
 func filesOf(sizes map[string]int64) (entries []*entry) {
 	z := new(zipFile)
 	for p, n := range sizes {
-		entries = append(entries, &entry{path: p, kind: file, zip: z, place: len(z.sizes)})
+		entries = append(entries, &entry{path: p, kind: kindFile, zip: z, place: len(z.sizes)})
 		z.sizes = append(z.sizes, n)
 	}
 	return entries

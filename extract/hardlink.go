@@ -2,8 +2,30 @@ package extract
 
 import (
 	"context"
+	"path"
 	"slices"
 )
+
+// wantedPaths are paths outside the roots to which hard links lead, and the
+// directories above them.
+type wantedPaths map[string]interest
+
+// interest is why a path outside the roots matters.
+type interest uint8
+
+const (
+	notWanted interest = iota
+	isParent           // the target of a link is below it
+	isTarget           // it is the target of a link: its content is kept
+)
+
+// add notes the target of a hard link.
+func (w wantedPaths) add(target string) {
+	w[target] = isTarget
+	for d := path.Dir(target); d != "." && w[d] == notWanted; d = path.Dir(d) {
+		w[d] = isParent
+	}
+}
 
 // resolver finds what hard links stand for. A link names its target by path,
 // and the target may be anywhere: before the link in its tar, after it, in a
@@ -13,8 +35,8 @@ type resolver struct {
 	places []map[string][]int // for each layer, once needed: where in entries a path is
 	hidden []*overlay         // likewise: its whiteouts
 	left   []*view            // likewise: what it leaves to the layers above
-	read   map[string]bool    // paths outside the roots whose content was kept
-	want   map[string]bool    // paths outside the roots that have to be
+	read   wantedPaths        // outside the roots, whose content was kept
+	want   wantedPaths        // outside the roots, whose content has to be kept
 	err    error              // a layer has too many paths
 }
 
@@ -28,31 +50,31 @@ type view struct {
 // target. A link whose target is not to be found becomes a file without
 // content (zip is nil); want then says what paths outside the roots have to
 // be kept for finding it, besides those in read.
-func resolve(ctx context.Context, layers []*repacked, read map[string]bool) (want map[string]bool, err error) {
+func resolve(ctx context.Context, layers []*repacked, read wantedPaths) (want wantedPaths, err error) {
 	r := resolver{
 		layers: layers,
 		places: make([]map[string][]int, len(layers)),
 		hidden: make([]*overlay, len(layers)),
 		left:   make([]*view, len(layers)),
 		read:   read,
-		want:   make(map[string]bool),
+		want:   make(wantedPaths),
 	}
 	for i, l := range slices.Backward(layers) {
 		for j, e := range l.entries {
-			if e.kind != hardlink || e.header == nil {
+			if e.kind != kindHardlink || e.header == nil {
 				continue
 			}
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
 			target := r.find(i, j, e.link, 0)
-			e.kind = file
-			if target == nil || target.kind == dir {
+			e.kind = kindFile
+			if target == nil || target.kind == kindDir {
 				continue
 			}
 			e.kind, e.zip, e.place = target.kind, target.zip, target.place
-			if e.kind == symlink {
-				e.header.SetMode(zipMode(symlink, 0))
+			if e.kind == kindSymlink {
+				e.header.SetMode(zipMode(kindSymlink, 0))
 			}
 		}
 	}
@@ -66,11 +88,11 @@ func (r *resolver) find(i, j int, name string, hops int) *entry {
 	if hops > maxHops {
 		return nil
 	}
-	if root, _ := rootOf(name); root == outside && !r.read[name] {
+	if root, _ := rootOf(name); root == outside && r.read[name] != isTarget {
 		// All that is known of the path is which hard links there are, and so
 		// what else may be asked for once it is read.
-		if !r.want[name] {
-			r.want[name] = true
+		if r.want[name] != isTarget {
+			r.want.add(name)
 			for i, l := range r.layers {
 				for _, j := range r.at(i)[name] {
 					r.find(i, j, l.entries[j].link, hops+1)
@@ -104,7 +126,7 @@ func (r *resolver) find(i, j int, name string, hops int) *entry {
 // follow returns the entry at place j of layer i, or what it leads to.
 func (r *resolver) follow(i, j, hops int) *entry {
 	e := r.layers[i].entries[j]
-	if e.kind != hardlink {
+	if e.kind != kindHardlink {
 		return e
 	}
 	return r.find(i, j, e.link, hops+1)
@@ -115,7 +137,7 @@ func (r *resolver) whiteouts(i int) *overlay {
 	if r.hidden[i] == nil {
 		r.hidden[i] = newOverlay()
 		for _, e := range r.layers[i].entries {
-			if e.kind == whiteout || e.kind == opaque {
+			if e.deletes() {
 				r.hidden[i].add(e)
 			}
 		}
@@ -133,7 +155,7 @@ func (r *resolver) from(i int) *view {
 		}
 		for _, e := range current {
 			r.left[i].over.add(e)
-			if e.kind != whiteout && e.kind != opaque {
+			if !e.deletes() {
 				places := r.at(i)[e.path]
 				r.left[i].places[e.path] = places[len(places)-1] // the others are replaced
 			}
@@ -147,10 +169,36 @@ func (r *resolver) at(i int) map[string][]int {
 	if r.places[i] == nil {
 		r.places[i] = make(map[string][]int)
 		for j, e := range r.layers[i].entries {
-			if e.kind != whiteout && e.kind != opaque {
+			if !e.deletes() {
 				r.places[i][e.path] = append(r.places[i][e.path], j)
 			}
 		}
 	}
 	return r.places[i]
+}
+
+// unresolved returns a hard link to nothing that is to be in a zip, or nil.
+func unresolved(layers []keptLayer) *entry {
+	for _, l := range layers {
+		for _, e := range l.kept {
+			if root, _ := rootOf(e.path); root != outside && e.isDangling() {
+				return e
+			}
+		}
+	}
+	return nil
+}
+
+// dropCovered leaves out links to nothing over which there is a file in a layer
+// above: nobody will miss them.
+func dropCovered(layers []keptLayer) {
+	above := make(map[string]bool)
+	for i := range slices.Backward(layers) {
+		layers[i].kept = slices.DeleteFunc(layers[i].kept, func(e *entry) bool {
+			return e.isDangling() && above[e.path]
+		})
+		for _, e := range layers[i].kept {
+			above[e.path] = true
+		}
+	}
 }

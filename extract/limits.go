@@ -18,21 +18,10 @@ const (
 	// maxPaths is the number of entries below the roots in all layers together,
 	// and of paths with their directories. Each takes some 500 bytes of memory.
 	maxPaths = 3_000_000
-	// maxArchive is the size in bytes to which a compressed archive is unpacked.
-	// Lambda takes images of 10 GB.
-	maxArchive = 32 << 30
-	// maxContent is how much a layer, and what remains of all layers, may have
-	// below the roots, in bytes. It is
-	// more than Lambda takes, as layers above may delete some of it, and
-	// people want to see in a dry run what is too large.
+	// maxContent is how much a layer may have below the roots, and how much may
+	// remain of all layers, in bytes. It is more than Lambda takes: layers above
+	// may delete some of it, and a dry run should show what is too large.
 	maxContent = 4 * types.MaxUnzippedSize
-	// maxLayers is the number of layers; the Docker engine allows 127.
-	maxLayers = 1000
-	// maxDocument bounds manifests, indexes and configs, in bytes: registries
-	// take manifests of 4 MiB at most.
-	maxDocument = 8 << 20
-	// maxDocuments bounds all of them in an engine's export, in bytes.
-	maxDocuments = 64 << 20
 	// maxWindow bounds the memory that a zstd stream may ask for, in bytes. It
 	// is what `zstd --long` uses by default.
 	maxWindow = 128 << 20

@@ -42,8 +42,8 @@ func (o *overlay) add(e *entry) {
 		if part == "" || o.full() { // the image's root
 			break
 		}
-		if e.kind != whiteout && e.kind != opaque {
-			o.nodes[at].kinds |= setOf(dir)
+		if !e.deletes() {
+			o.nodes[at].kinds |= setOf(kindDir)
 		}
 		child, ok := o.children[edge{at, part}]
 		if !ok {
@@ -54,9 +54,9 @@ func (o *overlay) add(e *entry) {
 		at = child
 	}
 	switch n := &o.nodes[at]; e.kind {
-	case whiteout:
+	case kindWhiteout:
 		n.whiteout = true
-	case opaque:
+	case kindOpaque:
 		n.opaque = true
 	default:
 		n.kinds |= setOf(e.kind)
@@ -73,7 +73,7 @@ func (o *overlay) find(path string) (n node, clear bool) {
 		if part == "" {
 			break
 		}
-		if n := o.nodes[at]; n.whiteout || n.opaque || n.kinds&^setOf(dir) != 0 {
+		if n := o.nodes[at]; n.whiteout || n.opaque || n.kinds&^setOf(kindDir) != 0 {
 			return node{}, false
 		}
 		child, ok := o.children[edge{at, part}]
@@ -96,7 +96,7 @@ func (o *overlay) hides(e *entry) bool {
 	switch {
 	case !clear || n.whiteout:
 		return true
-	case e.kind == file || e.kind == dir:
+	case e.kind == kindFile || e.kind == kindDir:
 		return n.kinds&^setOf(e.kind) != 0
 	default:
 		return n.kinds != 0
@@ -109,11 +109,11 @@ func (o *overlay) hides(e *entry) bool {
 // came and went again.)
 func (o *overlay) replaces(e *entry) bool {
 	n, clear := o.find(e.path)
-	return !clear || n.explicit || n.whiteout || n.kinds != 0 && e.kind != dir
+	return !clear || n.explicit || n.whiteout || n.kinds != 0 && e.kind != kindDir
 }
 
 // isDir reports whether the overlay's layers leave a directory at the path.
 func (o *overlay) isDir(path string) bool {
 	n, clear := o.find(path)
-	return clear && n.kinds == setOf(dir)
+	return clear && n.kinds == setOf(kindDir)
 }

@@ -17,9 +17,9 @@ import (
 // zipFile is a zip on disk: first written, entry after entry, then a source
 // of compressed entries for others.
 type zipFile struct {
-	path    string
-	archive types.Archive // of the closed zip; File is not set
-	sizes   []int64       // of the entries' content in bytes, 0 for directories
+	path  string
+	info  types.Zip // of the closed zip; File is not set
+	sizes []int64   // of the entries' content in bytes, 0 for directories
 
 	file *os.File
 	hash hash.Hash
@@ -43,12 +43,12 @@ func createZip(path string) (*zipFile, error) {
 	return z, nil
 }
 
-// count takes an entry into the figures of the archive.
+// count takes an entry into the figures of the zip.
 func (z *zipFile) count(h *zip.FileHeader) {
 	z.sizes = append(z.sizes, int64(h.UncompressedSize64))
-	z.archive.UncompressedSize += int64(h.UncompressedSize64)
+	z.info.UncompressedSize += int64(h.UncompressedSize64)
 	if h.Name[len(h.Name)-1] != '/' {
-		z.archive.Files++
+		z.info.Files++
 	}
 }
 
@@ -126,8 +126,8 @@ func (z *zipFile) finish() error {
 	if err != nil {
 		return err
 	}
-	z.archive.CodeSize = info.Size()
-	z.archive.CodeSha256 = base64.StdEncoding.EncodeToString(z.hash.Sum(nil))
+	z.info.CodeSize = info.Size()
+	z.info.CodeSha256 = base64.StdEncoding.EncodeToString(z.hash.Sum(nil))
 	z.zip, z.buf, z.hash, z.open = nil, nil, nil, nil
 	return z.file.Close()
 }
@@ -151,4 +151,17 @@ func (z *zipFile) close() {
 		z.raw.Close()
 	}
 	z.file.Close()
+}
+
+// holdsExactly reports whether z is the zip of the entries already.
+func (z *zipFile) holdsExactly(entries []*entry) bool {
+	if len(entries) != len(z.sizes) {
+		return false
+	}
+	for i, e := range entries {
+		if e.zip != z || e.place != i || e.isCopy() {
+			return false
+		}
+	}
+	return true
 }

@@ -57,9 +57,6 @@ func checkARNs(t *testing.T, api *fakelambda.API, what any, layers []types.Layer
 // where a connection breaks at any byte of a request or an answer: then it is
 // tried again.
 func TestConnections(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	rng := rand.New(rand.NewPCG(seed, 0))
 	points := 100
 	if os.Getenv("IMG2LAMBDA_TEST_LONG") != "" {
 		points = 5000
@@ -67,13 +64,14 @@ func TestConnections(t *testing.T) {
 	api := fakelambda.New(fakelambda.PageSize(2))
 	p := newPublisher(t, api, Options{Namespace: "test"})
 	operations := []fakelambda.Operation{fakelambda.ListLayerVersions, fakelambda.GetLayerVersion, fakelambda.PublishLayerVersion}
-	for kind, cut := range map[string]func() fakelambda.Action{
-		"request":          func() fakelambda.Action { return fakelambda.CutRequest(rng.Int64N(1000)) },
-		"answer":           func() fakelambda.Action { return fakelambda.CutAnswer(rng.IntN(900)) },
-		"garbled request":  func() fakelambda.Action { return garbleRequest(rng.Int64N(400)) },
-		"unfinished error": func() fakelambda.Action { return cutError(rng.IntN(200)) },
+	for kind, cut := range map[string]func(rng *rand.Rand) fakelambda.Action{
+		"request":          func(rng *rand.Rand) fakelambda.Action { return fakelambda.CutRequest(rng.Int64N(1000)) },
+		"answer":           func(rng *rand.Rand) fakelambda.Action { return fakelambda.CutAnswer(rng.IntN(900)) },
+		"garbled request":  func(rng *rand.Rand) fakelambda.Action { return garbleRequest(rng.Int64N(400)) },
+		"unfinished error": func(rng *rand.Rand) fakelambda.Action { return cutError(rng.IntN(200)) },
 	} {
 		t.Run(kind, func(t *testing.T) {
+			rng := random(t)
 			done, failed := 0, 0
 			for i := range points {
 				dir, layers := newLayers(t, 2)
@@ -82,7 +80,7 @@ func TestConnections(t *testing.T) {
 				}
 				api.ClearRules()
 				op, times := operations[rng.IntN(3)], rng.IntN(maxAttempts+2)
-				api.On(fakelambda.Rule{Operation: op, Times: times, Do: cut()})
+				api.On(fakelambda.Rule{Operation: op, Times: times, Do: cut(rng)})
 				var err error
 				for range 2 { // the second time they are there
 					var published []string
@@ -135,9 +133,7 @@ func cutError(n int) fakelambda.Action {
 
 // TestS3Connections is likewise for S3.
 func TestS3Connections(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	rng := rand.New(rand.NewPCG(seed, 0))
+	rng := random(t)
 	backend := s3mem.New()
 	if err := backend.CreateBucket("zips"); err != nil {
 		t.Fatal(err)

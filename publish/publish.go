@@ -2,11 +2,9 @@ package publish
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -120,17 +118,13 @@ func (p *Publisher) find(ctx context.Context, l *layer.Layer) error {
 func (p *Publisher) checkSize(l layer.Layer) error {
 	switch {
 	case l.UncompressedSize >= layer.MaxUnzippedSize: // Lambda says "smaller than"
-		return errors.Errorf("it is %s unzipped, and Lambda takes no layer of %s or more: make the image's layer smaller, or two of it",
-			megabytes(l.UncompressedSize), megabytes(layer.MaxUnzippedSize))
+		return errors.Errorf("it is %s unzipped, and Lambda takes no layer of %s or more: make the image layer smaller, or split it in two",
+			layer.FormatSize(l.UncompressedSize), layer.FormatSize(layer.MaxUnzippedSize))
 	case l.CodeSize > layer.MaxDirectUpload && p.options.Bucket == "":
 		return errors.Errorf("its zip is %s, and Lambda takes %s in a request: name an S3 bucket for larger ones with --s3-bucket",
-			megabytes(l.CodeSize), megabytes(layer.MaxDirectUpload))
+			layer.FormatSize(l.CodeSize), layer.FormatSize(layer.MaxDirectUpload))
 	}
 	return nil
-}
-
-func megabytes(n int64) string {
-	return strings.TrimSuffix(fmt.Sprintf("%.1f", float64(n)/(1<<20)), ".0") + " MB"
 }
 
 // publish makes a new layer version and sets its ARN.

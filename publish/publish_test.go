@@ -88,7 +88,7 @@ func writeZip(t *testing.T, dir, name string, entries ...entry) types.Layer {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	l := types.Layer{Name: name, Archive: types.Archive{
+	l := types.Layer{Name: name, Zip: types.Zip{
 		File: name + ".zip", CodeSha256: sum(b.Bytes()), CodeSize: int64(b.Len()), Files: len(entries),
 	}}
 	if err := os.WriteFile(filepath.Join(dir, l.File), b.Bytes(), 0o600); err != nil {
@@ -318,7 +318,7 @@ func TestOtherContentArrives(t *testing.T) {
 
 func TestMatching(t *testing.T) {
 	content := []byte("the zip")
-	same := types.Layer{Name: "layer", Archive: types.Archive{File: "layer.zip", CodeSha256: sum(content), CodeSize: int64(len(content))}}
+	same := types.Layer{Name: "layer", Zip: types.Zip{File: "layer.zip", CodeSha256: sum(content), CodeSize: int64(len(content))}}
 	for _, tt := range []struct {
 		name   string
 		change func(l *types.Layer)

@@ -4,9 +4,9 @@ package types
 
 import "github.com/opencontainers/go-digest"
 
-// Archive is a zip file ready for Lambda: a layer's content or a function's
-// deployment package.
-type Archive struct {
+// Zip is a zip file ready for Lambda: a layer's content or a function's deployment
+// package.
+type Zip struct {
 	// File is the zip's name in the output directory.
 	File string `json:"file"`
 	// CodeSha256 is the SHA-256 of the zip in base64, as Lambda reports it.
@@ -29,7 +29,7 @@ type Layer struct {
 	// DiffIDs are the digests of the uncompressed tars of the image layers
 	// that the Lambda layer holds, lowest first (OCI image spec, config.md).
 	DiffIDs []digest.Digest `json:"diffIDs"`
-	Archive
+	Zip
 	// ARN is the ARN of the published layer version; empty before that.
 	ARN string `json:"arn,omitempty"`
 }
@@ -52,7 +52,7 @@ type Image struct {
 	// the Lambda layers or the function.
 	EmptyLayers int `json:"emptyLayers"`
 	// Function is the tree below /var/task; nil if the image has none.
-	Function *Archive `json:"function,omitempty"`
+	Function *Zip `json:"function,omitempty"`
 	// Largest are the files or directories that take most of the space, the
 	// largest first.
 	Largest []Usage `json:"-"`
@@ -62,7 +62,7 @@ type Image struct {
 // and function.
 func (i *Image) UncompressedSize() (n int64) {
 	for _, l := range i.Layers {
-		n += l.Archive.UncompressedSize
+		n += l.UncompressedSize
 	}
 	if i.Function != nil {
 		n += i.Function.UncompressedSize

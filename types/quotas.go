@@ -1,5 +1,11 @@
 package types
 
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
 // Lambda's quotas, from the page "Lambda quotas" of the Lambda developer guide
 // (docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html) where no
 // other source is named. A megabyte is 1024 × 1024 bytes there.
@@ -29,3 +35,16 @@ const (
 	// (PublishLayerVersion, parameter CompatibleRuntimes).
 	MaxCompatibleRuntimes = 15
 )
+
+// FormatSize returns a number of bytes for people, in the units of the quotas:
+// 1 KB is 1024 bytes, 1 MB 1024 KB.
+func FormatSize(n int64) string {
+	switch {
+	case n < 1<<10:
+		return strconv.FormatInt(n, 10) + " B"
+	case n < 1<<20:
+		return fmt.Sprintf("%.1f KB", float64(n)/(1<<10))
+	default:
+		return strings.TrimSuffix(fmt.Sprintf("%.1f", float64(n)/(1<<20)), ".0") + " MB"
+	}
+}

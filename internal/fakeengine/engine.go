@@ -1,20 +1,19 @@
 // Package fakeengine is the part of the Docker Engine API that reads images,
-// served on loopback for tests: ping, version, image inspection and image
+// served on loopback for tests: ping, image inspection and image
 // export, as several generations of engines do them, and faults on demand.
 package fakeengine
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
-	"strconv"
 	"strings"
 	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/moby/moby/client/pkg/versions"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/internal/imagetest"
 )
@@ -25,14 +24,13 @@ type Options struct {
 	// in imagetest.DockerContainerd an image's ID is its manifest's digest, in
 	// the others its config's.
 	Format imagetest.Format
-	// APIVersion and MinAPIVersion are the versions of the API, such as "1.48",
-	// between which a client's must be. Empty is what an engine with that
-	// format has.
-	APIVersion, MinAPIVersion string
 }
 
-// engines are the engines that stand for the formats.
-var engines = map[imagetest.Format]struct{ server, api, minAPI string }{
+// generation is an engine that stands for a format: what it calls itself, and the
+// versions of the API between which a client's must be.
+type generation struct{ server, api, minAPI string }
+
+var generations = map[imagetest.Format]generation{
 	imagetest.DockerLegacy:     {"Docker/24.0.9", "1.43", "1.12"},
 	imagetest.DockerOCI:        {"Docker/28.5.2", "1.51", "1.24"},
 	imagetest.DockerContainerd: {"Docker/29.1.0", "1.52", "1.44"},
@@ -43,11 +41,11 @@ var engines = map[imagetest.Format]struct{ server, api, minAPI string }{
 type Endpoint string
 
 const (
-	Ping    Endpoint = "ping"    // /_ping
-	Version Endpoint = "version" // /version
 	Inspect Endpoint = "inspect" // /images/NAME/json
 	Export  Endpoint = "export"  // /images/NAME/get and /images/get
-	Other   Endpoint = "other"   // anything else, which is not found
+
+	pingEndpoint  Endpoint = "ping"  // /_ping
+	otherEndpoint Endpoint = "other" // anything else, which is not found
 )
 
 // Fault is what goes wrong with a request. With Status, the engine answers with
@@ -64,42 +62,18 @@ type Fault struct {
 // Engine is a fake engine. Its methods may be called at any time from any
 // goroutine.
 type Engine struct {
-	options Options
-	server  string // the Server header
+	generation
+	format imagetest.Format
+	images []imagetest.Ref
 
 	mu     sync.Mutex
-	images []imagetest.Ref
-	counts map[Endpoint]int
 	faults map[Endpoint]Fault
 }
 
 // New returns an engine that has the images. One without a name can be had by
 // its ID only.
 func New(o Options, images ...imagetest.Ref) *Engine {
-	engine := engines[o.Format]
-	o.APIVersion = cmp.Or(o.APIVersion, engine.api)
-	o.MinAPIVersion = cmp.Or(o.MinAPIVersion, engine.minAPI)
-	return &Engine{
-		options: o,
-		server:  engine.server + " (linux)",
-		images:  images,
-		counts:  map[Endpoint]int{},
-		faults:  map[Endpoint]Fault{},
-	}
-}
-
-// Add adds an image to those that the engine has; one with a name that is in
-// use takes it over.
-func (e *Engine) Add(image imagetest.Ref) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	images := []imagetest.Ref{image} // A new slice: requests may hold the old one.
-	for _, old := range e.images {
-		if image.Name == "" || old.Name == "" || fullName(old.Name) != fullName(image.Name) {
-			images = append(images, old)
-		}
-	}
-	e.images = images
+	return &Engine{generation: generations[o.Format], format: o.Format, images: images, faults: map[Endpoint]Fault{}}
 }
 
 // Fail makes all further requests for the endpoint fail.
@@ -116,37 +90,27 @@ func (e *Engine) Heal(endpoint Endpoint) {
 	delete(e.faults, endpoint)
 }
 
-// Requests returns how many requests for the endpoint there were, failed ones
-// included.
-func (e *Engine) Requests(endpoint Endpoint) int {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.counts[endpoint]
-}
-
 var versionPrefix = regexp.MustCompile(`^/v([0-9]+\.[0-9]+)(/.*)$`)
 
 // ServeHTTP implements http.Handler.
 func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	version, path := e.options.APIVersion, r.URL.Path
+	version, path := e.api, r.URL.Path
 	if m := versionPrefix.FindStringSubmatch(path); m != nil {
 		version, path = m[1], m[2]
 	}
 	endpoint, names := route(r, path)
 
 	e.mu.Lock()
-	e.counts[endpoint]++
 	fault, faulty := e.faults[endpoint]
-	images := e.images
 	e.mu.Unlock()
 
-	if endpoint == Other {
+	if endpoint == otherEndpoint {
 		fail(w, httpError{http.StatusNotFound, "page not found"})
 		return
 	}
-	w.Header().Set("Api-Version", e.options.APIVersion)
+	w.Header().Set("Api-Version", e.api)
 	w.Header().Set("Ostype", "linux")
-	w.Header().Set("Server", e.server)
+	w.Header().Set("Server", e.server+" (linux)")
 	if faulty {
 		if fault.Status != 0 {
 			fail(w, httpError{fault.Status, fault.Message})
@@ -161,14 +125,12 @@ func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 	var err error
 	switch endpoint {
-	case Ping:
+	case pingEndpoint:
 		err = ping(w, r)
-	case Version:
-		err = e.version(w)
 	case Inspect:
-		err = e.inspect(w, r, version, images, names[0])
+		err = e.inspect(w, r, version, names[0])
 	case Export:
-		err = e.export(w, r, version, images, names)
+		err = e.export(w, r, version, names)
 	}
 	if err != nil {
 		fail(w, err)
@@ -178,13 +140,11 @@ func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // route returns what the request is for, and for which images.
 func route(r *http.Request, path string) (Endpoint, []string) {
 	if r.Method != http.MethodGet && (r.Method != http.MethodHead || path != "/_ping") {
-		return Other, nil
+		return otherEndpoint, nil
 	}
 	switch path {
 	case "/_ping":
-		return Ping, nil
-	case "/version":
-		return Version, nil
+		return pingEndpoint, nil
 	case "/images/get":
 		return Export, r.URL.Query()["names"]
 	}
@@ -196,40 +156,24 @@ func route(r *http.Request, path string) (Endpoint, []string) {
 			return Export, []string{name}
 		}
 	}
-	return Other, nil
+	return otherEndpoint, nil
 }
 
 // checkVersion refuses a client's API version in Docker's words.
 func (e *Engine) checkVersion(version string) error {
-	if less(version, e.options.MinAPIVersion) {
+	if versions.LessThan(version, e.minAPI) {
 		return httpError{http.StatusBadRequest, fmt.Sprintf(
 			"client version %s is too old. Minimum supported API version is %s, please upgrade your client to a newer version",
-			version, e.options.MinAPIVersion)}
+			version, e.minAPI)}
 	}
-	if less(e.options.APIVersion, version) {
+	if versions.LessThan(e.api, version) {
 		return httpError{http.StatusBadRequest, fmt.Sprintf(
-			"client version %s is too new. Maximum supported API version is %s", version, e.options.APIVersion)}
+			"client version %s is too new. Maximum supported API version is %s", version, e.api)}
 	}
 	return nil
 }
 
-// less compares two API versions of the form "1.48".
-func less(a, b string) bool {
-	majorA, minorA := parseVersion(a)
-	majorB, minorB := parseVersion(b)
-	return cmp.Or(cmp.Compare(majorA, majorB), cmp.Compare(minorA, minorB)) < 0
-}
-
-func parseVersion(s string) (major, minor int) {
-	a, b, _ := strings.Cut(s, ".")
-	major, _ = strconv.Atoi(a)
-	minor, _ = strconv.Atoi(b)
-	return major, minor
-}
-
 func ping(w http.ResponseWriter, r *http.Request) error {
-	w.Header().Set("Cache-Control", "no-cache, no-store, must-revalidate")
-	w.Header().Set("Pragma", "no-cache")
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	if r.Method == http.MethodHead {
 		w.Header().Set("Content-Length", "0")
@@ -239,19 +183,8 @@ func ping(w http.ResponseWriter, r *http.Request) error {
 	return err
 }
 
-func (e *Engine) version(w http.ResponseWriter) error {
-	_, number, _ := strings.Cut(engines[e.options.Format].server, "/")
-	return reply(w, map[string]any{
-		"Version":       number,
-		"ApiVersion":    e.options.APIVersion,
-		"MinAPIVersion": e.options.MinAPIVersion,
-		"Os":            imagetest.HostPlatform.OS,
-		"Arch":          imagetest.HostPlatform.Architecture,
-	})
-}
-
-func (e *Engine) inspect(w http.ResponseWriter, r *http.Request, version string, images []imagetest.Ref, name string) error {
-	ref, err := e.find(images, name)
+func (e *Engine) inspect(w http.ResponseWriter, r *http.Request, version, name string) error {
+	ref, err := e.find(name)
 	if err != nil {
 		return err
 	}
@@ -265,55 +198,25 @@ func (e *Engine) inspect(w http.ResponseWriter, r *http.Request, version string,
 	if err != nil {
 		return err
 	}
-	config, err := img.ConfigFile()
-	if err != nil {
-		return err
-	}
-	id, err := e.id(ref.Content)
-	if err != nil {
-		return err
-	}
-	layers, err := img.Layers()
-	if err != nil {
-		return err
-	}
-	var size int64
-	for _, l := range layers {
-		n, err := l.Size()
-		if err != nil {
-			return err
-		}
-		size += n
-	}
-	tags, digests, err := e.names(images, id)
-	if err != nil {
-		return err
-	}
-	answer := map[string]any{
-		"Id":           id.String(),
-		"RepoTags":     tags,
-		"RepoDigests":  digests,
-		"Created":      config.Created,
+	config := must(img.ConfigFile())
+	w.Header().Set("Content-Type", "application/json")
+	return json.NewEncoder(w).Encode(map[string]any{
+		"Id":           e.id(ref.Content).String(),
 		"Os":           config.OS,
 		"Architecture": config.Architecture,
-		"Size":         size,
-		"Config":       config.Config,
+		"Variant":      config.Variant,
 		"RootFS":       map[string]any{"Type": "layers", "Layers": config.RootFS.DiffIDs},
-	}
-	if config.Variant != "" {
-		answer["Variant"] = config.Variant
-	}
-	return reply(w, answer)
+	})
 }
 
-func (e *Engine) export(w http.ResponseWriter, r *http.Request, version string, images []imagetest.Ref, names []string) error {
+func (e *Engine) export(w http.ResponseWriter, r *http.Request, version string, names []string) error {
 	platform, err := platformQuery(r, version, "1.48")
 	if err != nil {
 		return err
 	}
 	var refs []imagetest.Ref
 	for _, name := range names {
-		found, err := e.findAll(images, name)
+		found, err := e.findAll(name)
 		if err != nil {
 			return err
 		}
@@ -332,7 +235,7 @@ func (e *Engine) export(w http.ResponseWriter, r *http.Request, version string, 
 	// An error in the middle of the export is one that the client sees as an
 	// archive cut short, as with the real engine.
 	w.Header().Set("Content-Type", "application/x-tar")
-	return imagetest.Export(w, e.options.Format, refs...)
+	return imagetest.Export(w, e.format, refs...)
 }
 
 // pick returns the image of ref for the platform p. For the host's it takes,
@@ -352,15 +255,12 @@ func (e *Engine) pick(ref imagetest.Ref, p v1.Platform) (v1.Image, error) {
 // client's version of the API is older than since.
 func platformQuery(r *http.Request, version, since string) (*v1.Platform, error) {
 	values := r.URL.Query()["platform"]
-	if less(version, since) || len(values) == 0 || values[0] == "" {
+	if versions.LessThan(version, since) || len(values) == 0 || values[0] == "" {
 		return nil, nil
 	}
 	var p v1.Platform
 	if err := json.Unmarshal([]byte(values[0]), &p); err != nil {
 		return nil, httpError{http.StatusBadRequest, "failed to parse platform: " + err.Error()}
-	}
-	if len(values) > 1 {
-		return nil, httpError{http.StatusBadRequest, "only single platform is supported"}
 	}
 	return &p, nil
 }
@@ -383,11 +283,6 @@ func fail(w http.ResponseWriter, err error) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_, _ = w.Write(append(body, '\n'))
-}
-
-func reply(w http.ResponseWriter, v any) error {
-	w.Header().Set("Content-Type", "application/json")
-	return json.NewEncoder(w).Encode(v)
 }
 
 // faultyWriter writes the body until the fault strikes.

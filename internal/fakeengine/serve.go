@@ -49,22 +49,21 @@ func (e *Engine) StartUnix(t testing.TB) string {
 // key.pem.
 func (e *Engine) StartTLS(t testing.TB) (host, certPath string) {
 	t.Helper()
-	ca := newAuthority(t)
 	certPath = t.TempDir()
-	cert, key := ca.issue(t, "client", x509.ExtKeyUsageClientAuth)
-	for name, content := range map[string][]byte{"ca.pem": ca.pem, "cert.pem": cert, "key.pem": key} {
+	cert, key := newCertificate(t)
+	for name, content := range map[string][]byte{"ca.pem": cert, "cert.pem": cert, "key.pem": key} {
 		if err := os.WriteFile(filepath.Join(certPath, name), content, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	server, err := tls.X509KeyPair(ca.issue(t, "localhost", x509.ExtKeyUsageServerAuth))
+	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
 		t.Fatal(err)
 	}
 	clients := x509.NewCertPool()
-	clients.AddCert(ca.cert)
+	clients.AddCert(pair.Leaf)
 	return "tcp://" + e.serve(t, listen(t), &tls.Config{
-		Certificates: []tls.Certificate{server},
+		Certificates: []tls.Certificate{pair},
 		ClientCAs:    clients,
 		ClientAuth:   tls.RequireAndVerifyClientCert,
 	}), certPath
@@ -100,71 +99,34 @@ func (e *Engine) serve(t testing.TB, l net.Listener, config *tls.Config) string 
 	return l.Addr().String()
 }
 
-// authority is a certificate authority.
-type authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	pem  []byte
-}
-
-func newAuthority(t testing.TB) *authority {
+// newCertificate returns a certificate for loopback and its key, both PEM. It is
+// its own authority, and good for both ends of a connection.
+func newCertificate(t testing.TB) (cert, key []byte) {
 	t.Helper()
-	template := template("test authority")
-	template.IsCA = true
-	template.BasicConstraintsValid = true
-	template.KeyUsage = x509.KeyUsageCertSign
-	key := newKey(t)
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &authority{cert, key, encode("CERTIFICATE", der)}
-}
-
-// issue returns a certificate for loopback and its key, both PEM.
-func (a *authority) issue(t testing.TB, name string, usage x509.ExtKeyUsage) (cert, key []byte) {
-	t.Helper()
-	template := template(name)
-	template.KeyUsage = x509.KeyUsageDigitalSignature
-	template.ExtKeyUsage = []x509.ExtKeyUsage{usage}
-	template.DNSNames = []string{"localhost"}
-	template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1)}
-	private := newKey(t)
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, &private.PublicKey, a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rawKey, err := x509.MarshalECPrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return encode("CERTIFICATE", der), encode("EC PRIVATE KEY", rawKey)
-}
-
-func template(name string) *x509.Certificate {
-	serial, _ := rand.Int(rand.Reader, big.NewInt(1<<62))
 	now := time.Now()
-	return &x509.Certificate{
-		SerialNumber: serial,
-		Subject:      pkix.Name{CommonName: name},
-		NotBefore:    now.Add(-time.Hour),
-		NotAfter:     now.Add(time.Hour),
+	template := &x509.Certificate{
+		SerialNumber:          big.NewInt(now.UnixNano()),
+		Subject:               pkix.Name{CommonName: "fakeengine"},
+		NotBefore:             now.Add(-time.Hour),
+		NotAfter:              now.Add(time.Hour),
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		IPAddresses:           []net.IP{net.IPv4(127, 0, 0, 1)},
 	}
-}
-
-func newKey(t testing.TB) *ecdsa.PrivateKey {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return key
-}
-
-func encode(block string, der []byte) []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: block, Bytes: der})
+	raw, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw})
 }

@@ -1,11 +1,9 @@
 package imagetest
 
 import (
-	"archive/tar"
 	"bytes"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -55,33 +53,4 @@ func TestTarKeepsNames(t *testing.T) {
 func field(b []byte) string {
 	b, _, _ = bytes.Cut(b, []byte{0})
 	return string(b)
-}
-
-func TestTarReadsBack(t *testing.T) {
-	t.Parallel()
-	when := time.Date(1999, 12, 31, 23, 59, 58, 0, time.UTC)
-	tr := tar.NewReader(bytes.NewReader(Tar(
-		File("a", "body", Mode(0o4711), ModTime(when), PAX("comment", "é")),
-		CharDev("null", Mode(0o666)),
-	)))
-	h, err := tr.Next()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if h.Mode != 0o4711 || !h.ModTime.Equal(when) || h.Size != 4 || h.PAXRecords["comment"] != "é" {
-		t.Errorf("got %+v", h)
-	}
-	if h, err = tr.Next(); err != nil || h.Mode != 0o666 || h.Devmajor != 1 || h.Devminor != 3 || !h.ModTime.Equal(DefaultTime) {
-		t.Errorf("got %+v, %v", h, err)
-	}
-}
-
-func TestTarPanics(t *testing.T) {
-	t.Parallel()
-	defer func() {
-		if recover() == nil {
-			t.Error("a name that no tar can hold made no panic")
-		}
-	}()
-	Tar(File("a\x00b", ""))
 }

@@ -194,22 +194,3 @@ func targetIndex(entries []Entry, i int) int {
 	}
 	return -1
 }
-
-// DropEmptyImplied removes from tree the implied directories below which there
-// is nothing but implied directories. Engines have them, for what made them was
-// deleted later, but no layer says what they are.
-func DropEmptyImplied(tree map[string]Node) {
-	needed := map[string]bool{}
-	for p, n := range tree {
-		if !n.Implied {
-			for dir := parent(p); dir != ""; dir = parent(dir) {
-				needed[dir] = true
-			}
-		}
-	}
-	for p, n := range tree {
-		if n.Implied && !needed[p] {
-			delete(tree, p)
-		}
-	}
-}

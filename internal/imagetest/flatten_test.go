@@ -3,7 +3,6 @@ package imagetest
 import (
 	"bytes"
 	"math/rand/v2"
-	"slices"
 	"testing"
 	"time"
 
@@ -144,18 +143,6 @@ func TestFlatten(t *testing.T) {
 	}
 }
 
-func TestDropEmptyImplied(t *testing.T) {
-	t.Parallel()
-	tree := Flatten([][]Entry{
-		{Dir("own"), File("a/b/c", ""), File("a/d/e", ""), File("f/g/h", "")},
-		{Whiteout("a/b/c"), Whiteout("f/g/h")},
-	})
-	DropEmptyImplied(tree)
-	if diff := cmp.Diff([]string{"a", "a/d", "a/d/e", "own"}, sortedKeys(tree)); diff != "" {
-		t.Errorf("paths (-want +got):\n%s", diff)
-	}
-}
-
 func TestRandomIsReproducible(t *testing.T) {
 	t.Parallel()
 	a, b := Random(rand.New(rand.NewPCG(1, 2))), Random(rand.New(rand.NewPCG(1, 2)))
@@ -251,17 +238,4 @@ func cases(layers [][]Entry) map[string]bool {
 		has["implied"] = has["implied"] || n.Implied
 	}
 	return has
-}
-
-func TestRandomDangling(t *testing.T) {
-	t.Parallel()
-	for seed := range 100 {
-		layers := RandomDangling(rand.New(rand.NewPCG(uint64(seed), 2)))
-		tree := Flatten(layers)
-		if !slices.ContainsFunc(sortedKeys(tree), func(p string) bool {
-			return tree[p].Kind == KindDangling && below(p, "opt")
-		}) {
-			t.Fatalf("image %d has no dangling link\n%s", seed, describe(layers))
-		}
-	}
 }

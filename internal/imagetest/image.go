@@ -2,6 +2,7 @@ package imagetest
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -79,17 +80,6 @@ func (l *layer) MediaType() (types.MediaType, error)  { return l.mediaType, nil 
 func (l *layer) Compressed() (io.ReadCloser, error)   { return reader(l.blob), nil }
 func (l *layer) Uncompressed() (io.ReadCloser, error) { return reader(l.tar), nil }
 
-// ClaimDiffID returns l under the DiffID id, whatever its content: a layer that
-// does not match the image's config.
-func ClaimDiffID(l v1.Layer, id v1.Hash) v1.Layer { return claimed{l, id} }
-
-type claimed struct {
-	v1.Layer
-	diffID v1.Hash
-}
-
-func (c claimed) DiffID() (v1.Hash, error) { return c.diffID, nil }
-
 // SwapContent returns l with the bytes of other under its own digests and
 // size: a blob that is not what the manifest says. In the size it differs too,
 // unless both have the same.
@@ -143,8 +133,8 @@ func ImageOf(o Options, layers ...v1.Layer) v1.Image {
 	}
 
 	config := v1.ConfigFile{
-		OS:           orDefault(o.OS, "linux"),
-		Architecture: orDefault(o.Architecture, "amd64"),
+		OS:           cmp.Or(o.OS, "linux"),
+		Architecture: cmp.Or(o.Architecture, "amd64"),
 		Variant:      o.Variant,
 		Created:      v1.Time{Time: DefaultTime},
 		Config:       o.Config,
@@ -260,13 +250,6 @@ func sha256Of(b []byte) v1.Hash {
 }
 
 func reader(b []byte) io.ReadCloser { return io.NopCloser(bytes.NewReader(b)) }
-
-func orDefault(s, def string) string {
-	if s == "" {
-		return def
-	}
-	return s
-}
 
 func must[T any](v T, err error) T {
 	if err != nil {

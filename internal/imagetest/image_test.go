@@ -52,24 +52,6 @@ func TestImageDigest(t *testing.T) {
 	}
 }
 
-func TestImageHistory(t *testing.T) {
-	t.Parallel()
-	for _, layers := range [][][]byte{nil, {Tar()}, {Tar(), Tar(), Tar()}} {
-		config := must(Image(Options{}, layers...).ConfigFile())
-		var full, empty int
-		for _, h := range config.History {
-			if h.EmptyLayer {
-				empty++
-			} else {
-				full++
-			}
-		}
-		if full != len(layers) || (empty != 1 && len(layers) > 0) {
-			t.Errorf("%d layers: history has %d of layers and %d of none", len(layers), full, empty)
-		}
-	}
-}
-
 func TestIndex(t *testing.T) {
 	t.Parallel()
 	amd64 := sample(Options{OCI: true})
@@ -102,28 +84,5 @@ func TestIndex(t *testing.T) {
 		if _, err := Select(content, *must(v1.ParsePlatform("linux/s390x"))); err == nil {
 			t.Errorf("%T: found an image for a platform that it has none for", content)
 		}
-	}
-}
-
-func TestLyingLayers(t *testing.T) {
-	t.Parallel()
-	honest, other := Layer(Tar(File("a", "a")), Gzip, true), Layer(Tar(File("b", "b")), Gzip, true)
-
-	l := ClaimDiffID(honest, must(other.DiffID()))
-	img := ImageOf(Options{OCI: true}, l)
-	if got := diffIDs(img)[0]; got != must(other.DiffID()) {
-		t.Errorf("the config has the DiffID %v", got)
-	}
-	if b := must(readAll(must(img.Layers())[0].Compressed)); sha256Of(b) != must(honest.Digest()) {
-		t.Error("ClaimDiffID changed the blob")
-	}
-
-	img = ImageOf(Options{OCI: true}, SwapContent(honest, other))
-	got := must(img.Layers())[0]
-	if must(got.Digest()) != must(honest.Digest()) {
-		t.Error("SwapContent changed the digest")
-	}
-	if b := must(readAll(got.Compressed)); sha256Of(b) != must(other.Digest()) {
-		t.Error("SwapContent did not change the blob")
 	}
 }

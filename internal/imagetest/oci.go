@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
@@ -39,12 +38,9 @@ func WriteOCILayout(dir, tag string, content Content) error {
 	} else if !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	entries, err := layoutMembers(manifests, tag, content)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
+	for _, e := range layoutMembers(manifests, tag, content) {
 		name := filepath.Join(dir, filepath.FromSlash(e.Name))
+		var err error
 		if e.Typeflag == tar.TypeDir {
 			err = os.MkdirAll(name, 0o755)
 		} else {
@@ -60,101 +56,49 @@ func WriteOCILayout(dir, tag string, content Content) error {
 // WriteOCIArchive writes a tar of an OCI image layout that holds content under
 // the name tag, as WriteOCILayout has it.
 func WriteOCIArchive(file, tag string, content Content) error {
-	entries, err := layoutMembers(nil, tag, content)
-	if err != nil {
-		return err
-	}
-	return writeFile(file, func(w io.Writer) error { return writeTar(w, entries) })
+	return writeFile(file, func(w io.Writer) error { return writeTar(w, layoutMembers(nil, tag, content)) })
 }
 
 // layoutMembers returns the members of an OCI image layout with content and, in
-// index.json only, others.
-func layoutMembers(others []v1.Descriptor, tag string, content Content) ([]Entry, error) {
-	desc, err := partial.Descriptor(content)
-	if err != nil {
-		return nil, err
-	}
+// index.json only, others. Unlike go-containerregistry's layout package it takes
+// layers whose content is not what their digest says.
+func layoutMembers(others []v1.Descriptor, tag string, content Content) []Entry {
+	desc := must(partial.Descriptor(content))
 	if tag != "" {
 		desc.Annotations = map[string]string{refNameAnnotation: tag}
 	}
-	entries, err := blobs(content, nil)
-	if err != nil {
-		return nil, err
-	}
-	entries = append(entries,
-		readOnly("index.json", indexJSON(append(others, *desc))),
-		readOnly("oci-layout", layoutJSON))
-	return sorted(entries), nil
+	return sorted(append(blobs(content), layoutFiles(append(others, *desc))...))
 }
 
-const layoutJSON = `{"imageLayoutVersion":"1.0.0"}`
-
-func indexJSON(manifests []v1.Descriptor) string {
-	return string(must(json.Marshal(v1.IndexManifest{
-		SchemaVersion: 2,
-		MediaType:     types.OCIImageIndex,
-		Manifests:     manifests,
-	})))
+// layoutFiles are the files of a layout that are no blobs.
+func layoutFiles(manifests []v1.Descriptor) []Entry {
+	index := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: manifests}
+	return []Entry{
+		File("index.json", string(must(json.Marshal(index)))),
+		File("oci-layout", `{"imageLayoutVersion":"1.0.0"}`),
+		Dir("blobs/"), Dir("blobs/sha256/"),
+	}
 }
 
 // blobs returns the members below blobs/ for content and all that it refers to,
-// with duplicates. keep says which manifests of an index to include; nil is all.
-func blobs(content Content, keep func(v1.Descriptor) bool) ([]Entry, error) {
-	entries := []Entry{epoch(Dir("blobs/")), epoch(Dir("blobs/sha256/"))}
+// with duplicates.
+func blobs(content Content) []Entry {
 	switch c := content.(type) {
 	case v1.Image:
-		raw, err := c.RawManifest()
-		if err != nil {
-			return nil, err
+		config := must(c.RawConfigFile())
+		entries := []Entry{blob(must(c.Digest()), must(c.RawManifest())), blob(sha256Of(config), config)}
+		for _, l := range must(c.Layers()) {
+			entries = append(entries, blob(must(l.Digest()), must(readAll(l.Compressed))))
 		}
-		config, err := c.RawConfigFile()
-		if err != nil {
-			return nil, err
-		}
-		entries = append(entries, blob(sha256Of(raw), raw), blob(sha256Of(config), config))
-		layers, err := c.Layers()
-		if err != nil {
-			return nil, err
-		}
-		for _, l := range layers {
-			digest, err := l.Digest()
-			if err != nil {
-				return nil, err
-			}
-			body, err := readAll(l.Compressed)
-			if err != nil {
-				return nil, err
-			}
-			entries = append(entries, blob(digest, body))
-		}
+		return entries
 	case v1.ImageIndex:
-		raw, err := c.RawManifest()
-		if err != nil {
-			return nil, err
+		entries := []Entry{blob(must(c.Digest()), must(c.RawManifest()))}
+		for _, desc := range must(c.IndexManifest()).Manifests {
+			entries = append(entries, blobs(must(manifestOf(c, desc)))...)
 		}
-		entries = append(entries, blob(sha256Of(raw), raw))
-		manifest, err := c.IndexManifest()
-		if err != nil {
-			return nil, err
-		}
-		for _, desc := range manifest.Manifests {
-			if keep != nil && !keep(desc) {
-				continue
-			}
-			child, err := manifestOf(c, desc)
-			if err != nil {
-				return nil, err
-			}
-			below, err := blobs(child, keep)
-			if err != nil {
-				return nil, err
-			}
-			entries = append(entries, below...)
-		}
-	default:
-		return nil, fmt.Errorf("imagetest: %T is neither an image nor an index", content)
+		return entries
 	}
-	return entries, nil
+	panic(fmt.Sprintf("imagetest: %T is neither an image nor an index", content))
 }
 
 // manifestOf returns the image or index that desc, one of idx, stands for.
@@ -165,18 +109,9 @@ func manifestOf(idx v1.ImageIndex, desc v1.Descriptor) (Content, error) {
 	return idx.Image(desc.Digest)
 }
 
-func blob(digest v1.Hash, body []byte) Entry {
-	return readOnly("blobs/sha256/"+digest.Hex, string(body))
-}
+func blobName(digest v1.Hash) string { return "blobs/sha256/" + digest.Hex }
 
-func readOnly(name, body string) Entry { return epoch(File(name, body, Mode(0o444))) }
-
-// epoch returns e with the modification time 0, which tools give to members
-// that have none of their own.
-func epoch(e Entry) Entry {
-	e.Header.ModTime = time.Unix(0, 0)
-	return e
-}
+func blob(digest v1.Hash, body []byte) Entry { return File(blobName(digest), string(body)) }
 
 // sorted returns entries by name, each name once.
 func sorted(entries []Entry) []Entry {

@@ -21,25 +21,9 @@ import (
 // markers stand in directories that exist; a directory of the lower layers does
 // not become something else and a directory again within one tar. A symbolic
 // link may point to nothing.
-func Random(rng *rand.Rand) [][]Entry { return (&generator{Rand: rng}).image() }
+func Random(rng *rand.Rand) [][]Entry { return (&generator{rng}).image() }
 
-// RandomDangling is Random with hard links to nothing: at least one path below
-// opt is a KindDangling in the flattened image.
-func RandomDangling(rng *rand.Rand) [][]Entry {
-	g := &generator{Rand: rng, dangling: true}
-	layers := g.image()
-	for p, n := range Flatten(layers) {
-		if n.Kind == KindDangling && below(p, "opt") {
-			return layers
-		}
-	}
-	return append(layers, []Entry{Hardlink("opt/dangling", "opt/no/such/file")})
-}
-
-type generator struct {
-	*rand.Rand
-	dangling bool
-}
+type generator struct{ *rand.Rand }
 
 func (g *generator) image() [][]Entry {
 	var layers [][]Entry
@@ -48,7 +32,7 @@ func (g *generator) image() [][]Entry {
 		var entries []Entry
 		if len(layers) > 0 && g.chance(10) {
 			entries = layers[g.IntN(len(layers))] // The same layer again.
-			if len(g.invalid(entries, layers)) > 0 {
+			if len(invalid(entries, layers)) > 0 {
 				continue
 			}
 		} else {
@@ -72,7 +56,7 @@ func (g *generator) layer(lower [][]Entry, view map[string]Node) []Entry {
 		entries = append(entries, g.entries(entries, known)...)
 	}
 	// Without one entry others may lose their meaning, so look again.
-	for bad := g.invalid(entries, lower); len(bad) > 0; bad = g.invalid(entries, lower) {
+	for bad := invalid(entries, lower); len(bad) > 0; bad = invalid(entries, lower) {
 		for _, i := range slices.Backward(bad) {
 			entries = slices.Delete(entries, i, i+1)
 		}
@@ -237,7 +221,7 @@ func (g *generator) metadata() Option {
 
 // invalid returns the places of the entries that have no one meaning upon the
 // lower layers, as Random tells them.
-func (g *generator) invalid(entries []Entry, lower [][]Entry) []int {
+func invalid(entries []Entry, lower [][]Entry) []int {
 	markers := slices.DeleteFunc(slices.Clone(entries), func(e Entry) bool {
 		_, what := classify(e.Name)
 		return what == content
@@ -250,7 +234,7 @@ func (g *generator) invalid(entries []Entry, lower [][]Entry) []int {
 		switch {
 		case what == whiteout && !isDir(view, parent(p)), what == opaque && !isDir(view, p),
 			what == content && e.Typeflag != tar.TypeDir && isDir(base, p) && isDir(view, p),
-			what == content && e.Typeflag == tar.TypeLink && !g.linkable(entries, i, base):
+			what == content && e.Typeflag == tar.TypeLink && !linkable(entries, i, base):
 			bad = append(bad, i)
 		}
 	}
@@ -261,13 +245,13 @@ func isDir(tree map[string]Node, p string) bool { return p == "" || tree[p].Kind
 
 // linkable says whether the target of the hard link entries[i] is there at that
 // point, base being the lower layers with this layer's whiteouts applied.
-func (g *generator) linkable(entries []Entry, i int, base map[string]Node) bool {
+func linkable(entries []Entry, i int, base map[string]Node) bool {
 	name, target := clean(entries[i].Name), clean(entries[i].Linkname)
 	if name == target || below(name, target) || below(target, name) || target == "" {
 		return false
 	}
 	if nodeOf(entries, i, base, nil).Kind == KindDangling {
-		return g.dangling
+		return false
 	}
 	j := targetIndex(entries, i)
 	if j > i {

@@ -2,32 +2,21 @@ package runtimeapi
 
 import (
 	"context"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 )
 
-// runtime is the other side of the API, by hand.
+// runtime is the other side of the API, by hand. The example's tests have a real
+// one, which keeps to the protocol.
 type runtime struct {
 	t    *testing.T
 	base string
 }
 
-func start(t *testing.T) (*Server, runtime) {
-	s := NewServer()
-	t.Cleanup(s.Close)
-	return s, runtime{t, "http://" + s.Addr() + "/2018-06-01/runtime/"}
-}
-
-func (r runtime) get(path string) *http.Response {
-	r.t.Helper()
-	return r.do(http.MethodGet, path, "", "")
-}
+func (r runtime) get(path string) *http.Response { return r.do(http.MethodGet, path, "", "") }
 
 func (r runtime) post(path, body, errorType string) int {
-	r.t.Helper()
 	return r.do(http.MethodPost, path, body, errorType).StatusCode
 }
 
@@ -48,90 +37,9 @@ func (r runtime) do(method, path, body, errorType string) *http.Response {
 	return res
 }
 
-// invoke queues an event and returns where its outcome will be.
-func invoke(t *testing.T, s *Server, event Event) <-chan Outcome {
-	done := make(chan Outcome, 1)
-	go func() {
-		outcome, err := s.Invoke(t.Context(), event)
-		if err != nil {
-			t.Error(err)
-		}
-		done <- outcome
-	}()
-	return done
-}
-
-func TestInvocation(t *testing.T) {
-	s, r := start(t)
-	deadline := time.UnixMilli(1700000000123)
-	done := invoke(t, s, Event{Payload: `{"n":1}`, TraceID: "Root=1-2-3", Deadline: deadline})
-
-	res := r.get("invocation/next")
-	body, err := io.ReadAll(res.Body)
-	if err != nil || string(body) != `{"n":1}` || res.StatusCode != http.StatusOK {
-		t.Errorf("next: %d %q, %v", res.StatusCode, body, err)
-	}
-	id := res.Header.Get("Lambda-Runtime-Aws-Request-Id")
-	for name, want := range map[string]string{
-		"Lambda-Runtime-Deadline-Ms":          "1700000000123",
-		"Lambda-Runtime-Trace-Id":             "Root=1-2-3",
-		"Lambda-Runtime-Invoked-Function-Arn": FunctionARN,
-	} {
-		if got := res.Header.Get(name); got != want {
-			t.Errorf("%s: %q, want %q", name, got, want)
-		}
-	}
-	if status := r.post("invocation/"+id+"/response", `"one"`, ""); status != http.StatusAccepted {
-		t.Errorf("response: %d", status)
-	}
-	if got := <-done; got.Answer != `"one"` || got.Error != nil || got.RequestID != id {
-		t.Errorf("outcome %+v", got)
-	}
-	if err := s.Err(); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestErrors(t *testing.T) {
-	const report = `{"errorType":"E","errorMessage":"m","stackTrace":["s"]}`
-	s, r := start(t)
-	done := invoke(t, s, Event{Payload: `{}`})
-	id := r.get("invocation/next").Header.Get("Lambda-Runtime-Aws-Request-Id")
-	if status := r.post("invocation/"+id+"/error", report, "E"); status != http.StatusAccepted {
-		t.Errorf("error: %d", status)
-	}
-	if got := <-done; got.Error == nil || got.Error.Type != "E" || got.Error.Message != "m" || got.Error.StackTrace[0] != "s" {
-		t.Errorf("outcome %+v", got)
-	}
-	if status := r.post("init/error", report, "E"); status != http.StatusAccepted {
-		t.Errorf("init error: %d", status)
-	}
-	if got, err := s.InitError(t.Context()); err != nil || got.Error.Type != "E" {
-		t.Errorf("init error %+v, %v", got, err)
-	}
-	if err := s.Err(); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestAnswerTooLarge(t *testing.T) {
-	s, r := start(t)
-	done := invoke(t, s, Event{Payload: `{}`})
-	id := r.get("invocation/next").Header.Get("Lambda-Runtime-Aws-Request-Id")
-	status := r.post("invocation/"+id+"/response", strings.Repeat("x", MaxAnswer+1), "")
-	if status != http.StatusRequestEntityTooLarge {
-		t.Errorf("response: %d", status)
-	}
-	if got := <-done; got.Error == nil || got.Error.Type != "Function.ResponseSizeTooLarge" {
-		t.Errorf("outcome %+v", got)
-	}
-	if err := s.Err(); err != nil {
-		t.Errorf("an answer's size is the function's business, but: %v", err)
-	}
-}
-
 // TestProtocol goes through what a runtime must not do.
 func TestProtocol(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		do   func(r runtime, id string) int
 		want int
@@ -153,7 +61,10 @@ func TestProtocol(t *testing.T) {
 		"not JSON": {func(r runtime, _ string) int { return r.post("init/error", "oops", "E") }, 400},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, r := start(t)
+			t.Parallel()
+			s := NewServer()
+			t.Cleanup(s.Close)
+			r := runtime{t, "http://" + s.Addr() + "/2018-06-01/runtime/"}
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			go func() { _, _ = s.Invoke(ctx, Event{Payload: `{}`}) }()
@@ -165,25 +76,5 @@ func TestProtocol(t *testing.T) {
 				t.Error("Err does not tell")
 			}
 		})
-	}
-}
-
-func TestWaitIdle(t *testing.T) {
-	s, r := start(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := s.WaitIdle(ctx); err == nil {
-		t.Error("idle before a runtime came")
-	}
-	go func() {
-		if res, err := http.Get(r.base + "invocation/next"); err == nil {
-			_ = res.Body.Close()
-		}
-	}()
-	if err := s.WaitIdle(t.Context()); err != nil {
-		t.Error(err)
-	}
-	if _, err := s.Invoke(ctx, Event{Payload: `{}`}); err == nil {
-		t.Error("an invocation outlived its context")
 	}
 }

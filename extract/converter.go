@@ -1,0 +1,144 @@
+package extract
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/pkg/errors"
+)
+
+// converter turns layers into zips. It may work on several at a time.
+type converter struct {
+	dir        string // for the zips
+	compressor *compressor
+	wanted     wantedPaths
+	paths      atomic.Int64 // entries of all layers so far
+	mu         sync.Mutex
+	zips       []*zipFile
+}
+
+// keptLayer is an image layer after the first step, and which of its entries
+// belong into the zips.
+type keptLayer struct {
+	diffID digest.Digest
+	kept   []*entry
+}
+
+// repackAll is the first step: it repacks each layer of the image, and finds what
+// of it is to be in the zips.
+func (c *converter) repackAll(ctx context.Context, src Source, progress Progress) (*Image, []keptLayer, error) {
+	for {
+		img, layers, err := c.read(ctx, src, progress)
+		if err != nil {
+			return nil, nil, err
+		}
+		missing, err := resolve(ctx, layers, c.wanted)
+		if err != nil {
+			return nil, nil, err
+		}
+		kept, err := visible(ctx, layers)
+		if err != nil {
+			return nil, nil, err
+		}
+		if unresolved(kept) != nil && c.wanted == nil && len(missing) > 0 {
+			// Rare: files linked from /opt to elsewhere in the image. They have
+			// gone by already, so the image is read again, with an eye on them.
+			c.wanted = missing
+			continue
+		}
+		if unresolved(kept) != nil {
+			dropCovered(kept)
+		}
+		if e := unresolved(kept); e != nil {
+			return nil, nil, errors.Errorf("%s is a hard link to %s, which is no file in the image", quote("/"+e.path), quote("/"+e.link))
+		}
+		return img, kept, nil
+	}
+}
+
+// read repacks the layers of an image and checks that they are the ones that
+// its config names.
+func (c *converter) read(ctx context.Context, src Source, progress Progress) (*Image, []*repacked, error) {
+	c.reset()
+	var mu sync.Mutex
+	byDiffID := make(map[digest.Digest]*repacked)
+	img, err := src.Read(ctx, func(ctx context.Context, name string, size int64, r io.Reader) (digest.Digest, error) {
+		task := progress.Start(name, size)
+		l, err := c.repack(ctx, &countingReader{r, task})
+		if err != nil {
+			task.Done("")
+			return "", errors.Wrap(err, name)
+		}
+		task.Done(l.diffID)
+		mu.Lock()
+		defer mu.Unlock()
+		byDiffID[l.diffID] = l
+		return l.diffID, nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	layers := make([]*repacked, len(img.DiffIDs))
+	for i, want := range img.DiffIDs {
+		if got := img.Layers[i]; got != want {
+			return nil, nil, errors.Errorf("layer %d of %d should be %s by the image's config, but what was read is %s: the image is damaged",
+				i+1, len(img.Layers), want, got)
+		}
+		layers[i] = byDiffID[want]
+		for _, l := range layers[:i] {
+			if l == layers[i] {
+				// What a hard link stands for depends on the layers below, so a
+				// layer that is there twice has entries of its own each time.
+				layers[i] = l.clone()
+			}
+		}
+	}
+	return img, layers, nil
+}
+
+// newZip creates a zip in the converter's directory.
+func (c *converter) newZip() (*zipFile, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	z, err := createZip(filepath.Join(c.dir, fmt.Sprintf("%d.zip", len(c.zips))))
+	if err == nil {
+		c.zips = append(c.zips, z)
+	}
+	return z, err
+}
+
+// reset removes what has been made so far.
+func (c *converter) reset() {
+	for _, z := range c.zips {
+		z.close()
+		os.Remove(z.path)
+	}
+	c.zips = nil
+	c.paths.Store(0)
+}
+
+// close stops the workers and lets go of the zips; the files stay.
+func (c *converter) close() {
+	c.compressor.close()
+	for _, z := range c.zips {
+		z.close()
+	}
+}
+
+// countingReader tells a task of what is read.
+type countingReader struct {
+	io.Reader
+	task Task
+}
+
+func (c *countingReader) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.task.Add(n)
+	return n, err
+}

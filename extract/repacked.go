@@ -1,0 +1,57 @@
+package extract
+
+import (
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// repacked is one image layer after the first step: zips of all that it has
+// below the roots, and an index of that and of what it deletes.
+type repacked struct {
+	diffID  digest.Digest
+	entries []*entry // in the order of the tar
+	zips    map[string]*zipFile
+}
+
+// clone returns the layer with other entries of the same content.
+func (l *repacked) clone() *repacked {
+	c := *l
+	c.entries = make([]*entry, len(l.entries))
+	for i, e := range l.entries {
+		copied := *e
+		if e.header != nil {
+			header := *e.header
+			copied.header = &header
+		}
+		c.entries[i] = &copied
+	}
+	return &c
+}
+
+// current returns the entries that are left of a layer at the end of its tar:
+// without those that later ones of the same tar replace. Where a directory came
+// in the place of something else that had replaced one of a layer below, a
+// whiteout says so.
+func (l *repacked) current() ([]*entry, error) {
+	var current []*entry
+	own := newOverlay()
+	for _, e := range slices.Backward(l.entries) {
+		switch {
+		case e.deletes():
+			current = append(current, e)
+		case !own.replaces(e):
+			own.add(e)
+			current = append(current, e)
+		case e.kind != kindDir && own.isDir(e.path):
+			gone := &entry{path: e.path, kind: kindWhiteout}
+			own.add(gone)
+			current = append(current, gone)
+		}
+	}
+	if own.full() {
+		return nil, errTooManyPaths
+	}
+	slices.Reverse(current)
+	return current, nil
+}

@@ -1,0 +1,16 @@
+package source
+
+// Bounds on what an archive, an engine or a registry can make the program do. No
+// image that a container runs, or that Lambda takes, comes near them.
+const (
+	// maxArchive is the size in bytes to which a compressed archive is unpacked.
+	// Lambda takes images of 10 GB.
+	maxArchive = 32 << 30
+	// maxLayers is the number of layers; the Docker engine allows 127.
+	maxLayers = 1000
+	// maxDocument bounds a manifest, index or config, in bytes: registries take
+	// manifests of 4 MiB at most.
+	maxDocument = 8 << 20
+	// maxDocuments bounds all of them in an engine's export, in bytes.
+	maxDocuments = 64 << 20
+)

@@ -1,0 +1,129 @@
+// Package source finds container images and reads their layers: in a Docker
+// engine, in archives and OCI image layouts, in registries.
+package source
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/extract"
+	"github.com/pkg/errors"
+	"go.podman.io/image/v5/docker/reference"
+)
+
+// Options are what Open needs to know besides the reference.
+type Options struct {
+	// Dir is where a compressed archive is unpacked, until the source is closed.
+	Dir string
+	// Platform is which image of a multi-platform one to take.
+	Platform Platform
+	// InsecureRegistry allows a registry without TLS, or with a certificate
+	// that cannot be verified.
+	InsecureRegistry bool
+}
+
+// transport is a kind of place that images are in.
+type transport struct {
+	prefix string // of references to it, as in skopeo and podman (containers-transports(5))
+	form   string // of what follows the prefix
+	help   string
+	parse  func(*Reference) error
+	open   func(context.Context, Reference, Options) (extract.Source, error)
+}
+
+// transports returns all kinds of places, in the order in which help lists them.
+func transports() []transport {
+	return []transport{
+		{"docker://", "HOST/NAME[:TAG]", "in a registry, no Docker needed", parseName, openRegistry},
+		{"docker-archive:", "FILE[:NAME]", "what 'docker save' has written", parsePath, openDockerArchive},
+		{"oci:", "DIRECTORY[:TAG]", "an OCI image layout", parsePath, openLayout},
+		{"oci-archive:", "FILE[:TAG]", "the same as a tar", parsePath, openLayout},
+		{engineTransport, "NAME[:TAG]", "the same as NAME[:TAG] alone", parseName, openEngine},
+	}
+}
+
+// engineTransport is that of a reference without a prefix.
+const engineTransport = "docker-daemon:"
+
+// Help describes the forms of a reference, a line each.
+func Help() string {
+	var b strings.Builder
+	for _, t := range transports() {
+		fmt.Fprintf(&b, "  %-29s%s\n", t.prefix+t.form, t.help)
+	}
+	return b.String()
+}
+
+// Reference names an image: where it is, and which one there.
+type Reference struct {
+	transport transport
+	rest      string // as given, after the transport's prefix
+	path      string // of an archive or layout
+	tag       string // in it; empty if not given
+}
+
+// HasTransport reports whether s begins with a transport.
+func HasTransport(s string) bool {
+	return slices.ContainsFunc(transports(), func(t transport) bool { return strings.HasPrefix(s, t.prefix) })
+}
+
+// ParseReference reads the name of an image: a transport's prefix and what
+// follows, or the bare name of an image in the Docker engine. The error says what
+// is wrong with it.
+func ParseReference(s string) (Reference, error) {
+	if s == "" {
+		return Reference{}, errors.New("the image's name is empty")
+	}
+	if !HasTransport(s) {
+		s = engineTransport + s
+	}
+	all := transports()
+	t := all[slices.IndexFunc(all, func(t transport) bool { return strings.HasPrefix(s, t.prefix) })]
+	r := Reference{transport: t, rest: s[len(t.prefix):]}
+	return r, t.parse(&r)
+}
+
+// imageID is a full image ID, with or without its algorithm.
+var imageID = regexp.MustCompile(`^(sha256:)?[0-9a-f]{64}$`)
+
+// parseName checks the name of an image, or its ID in the engine.
+func parseName(r *Reference) error {
+	if r.transport.prefix == engineTransport && imageID.MatchString(r.rest) {
+		return nil
+	}
+	_, err := reference.ParseNormalizedNamed(r.rest)
+	return errors.Wrapf(err, "%q", r.rest)
+}
+
+// parsePath parts PATH:TAG at the first colon, that of a drive aside.
+func parsePath(r *Reference) error {
+	drive := ""
+	if runtime.GOOS == "windows" {
+		drive = filepath.VolumeName(r.rest)
+	}
+	path, tag, _ := strings.Cut(r.rest[len(drive):], ":")
+	r.path, r.tag = drive+path, tag
+	if r.path == "" {
+		return errors.Errorf("%[1]s needs a path: %[1]sPATH or %[1]sPATH:TAG", r.transport.prefix)
+	}
+	return nil
+}
+
+// String returns the reference in full, with its transport unless that is the
+// Docker engine.
+func (r Reference) String() string {
+	if r.transport.prefix == engineTransport {
+		return r.rest
+	}
+	return r.transport.prefix + r.rest
+}
+
+// Open finds the image. The error says where it was looked for, and what to do.
+func Open(ctx context.Context, r Reference, o Options) (extract.Source, error) {
+	return r.transport.open(ctx, r, o)
+}

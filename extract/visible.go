@@ -1,0 +1,81 @@
+package extract
+
+import (
+	"context"
+	"path"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// visible returns for each layer which of its entries belong into its Lambda
+// layer, so that unzipping all of them in order gives the image's tree.
+func visible(ctx context.Context, layers []*repacked) ([]keptLayer, error) {
+	kept := make([]keptLayer, len(layers))
+	above := newOverlay()
+	seen := make(map[digest.Digest]bool)
+	for i, l := range slices.Backward(layers) {
+		kept[i].diffID = l.diffID
+		// Lambda refuses the same layer twice in a function. The upper one
+		// alone gives the same tree: all that the lower one holds is in it.
+		if seen[l.diffID] {
+			continue
+		}
+		seen[l.diffID] = true
+		current, err := l.current()
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range current {
+			if !e.deletes() && !above.hides(e) {
+				kept[i].kept = append(kept[i].kept, e)
+			}
+		}
+		for _, e := range current {
+			above.add(e)
+		}
+		if above.full() {
+			return nil, errTooManyPaths
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+	}
+	return kept, nil
+}
+
+// addParents puts a directory's entry also into later zips that add something
+// to the directory and do not say what it is: unzipping them would leave it
+// with the time of the day. Tars by `docker build` always say it, some others
+// do not.
+func addParents(layers [][]*entry, root string) {
+	known := make(map[string]*entry) // directories so far; nil if none says what it is
+	for i, entries := range layers {
+		own := make(map[string]bool) // directories that this zip makes, or has made before
+		for _, e := range entries {
+			if e.kind == kindDir {
+				own[e.path] = true
+			}
+		}
+		complete := make([]*entry, 0, len(entries))
+		for _, e := range entries {
+			for d := path.Dir(e.path); d != root && !own[d]; d = path.Dir(d) {
+				own[d] = true
+				if from, exists := known[d]; exists {
+					if from != nil {
+						complete = append(complete, from)
+					}
+					break // what was there before does not change its parent
+				}
+				known[d] = nil
+			}
+			complete = append(complete, e)
+		}
+		for _, e := range entries {
+			if e.kind == kindDir {
+				known[e.path] = e
+			}
+		}
+		layers[i] = complete
+	}
+}

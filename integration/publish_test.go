@@ -1,0 +1,41 @@
+package integration
+
+import (
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/fakelambda"
+)
+
+// TestPublishesSeveralAtOnce guards against layers that are looked up or
+// published one after the other: the gates open only when as many calls wait
+// there as there may be.
+func TestPublishesSeveralAtOnce(t *testing.T) {
+	t.Parallel()
+	const atOnce = 8
+	c, dir := startCloud(t), t.TempDir()
+	var layers []string
+	for i := range atOnce + 2 {
+		layers = append(layers, fmt.Sprintf("file opt/%d %d", i, i))
+	}
+	writeLayout(t, filepath.Join(dir, "app"), layers...)
+
+	var gates []*fakelambda.Gate
+	for _, op := range []fakelambda.Operation{fakelambda.ListLayerVersions, fakelambda.PublishLayerVersion} {
+		gate := fakelambda.NewGate()
+		c.On(fakelambda.Rule{Operation: op, Do: gate.Hold})
+		gates = append(gates, gate)
+	}
+	p := run{dir: dir, env: c.env(), args: []string{"-i", "oci:app"}}.start(t)
+	for _, gate := range gates {
+		if err := gate.Wait(deadline(t), atOnce); err != nil {
+			t.Errorf("fewer than %d calls at once: %v", atOnce, err)
+		}
+		gate.Open()
+	}
+	p.wait(t).wantExit(t, 0)
+	if got := c.MaxInFlight(); got != atOnce {
+		t.Errorf("there were %d calls at once, want %d and no more", got, atOnce)
+	}
+}
