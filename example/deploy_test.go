@@ -121,7 +121,7 @@ func TestDeployAWSCLI(t *testing.T) {
 	want := configuration{
 		FunctionName: "lambda-php-goodbye", Handler: "functions.goodbye", Runtime: "provided.al2023",
 		Role: "arn:aws:iam::123456789012:role/php", Architectures: []string{"arm64"}, Layers: arns("us-east-1"),
-		Code: code{function},
+		Code: code{function}, Region: "us-east-1",
 	}
 	outdated := want
 	outdated.Layers, outdated.Code = nil, code{}
@@ -155,8 +155,8 @@ func TestDeployAWSCLIRole(t *testing.T) {
 		t.Errorf("calls: %s", diff)
 	}
 	function := api.swap(configuration{})
-	if function.region != "eu-west-1" || function.Role != madeRole {
-		t.Errorf("the function is in %s with role %s", function.region, function.Role)
+	if function.Region != "eu-west-1" || function.Role != madeRole {
+		t.Errorf("the function is in %s with role %s", function.Region, function.Role)
 	}
 	if diff := cmp.Diff(arns("eu-west-1"), function.Layers); diff != "" {
 		t.Errorf("layers: %s", diff)

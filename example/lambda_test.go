@@ -22,7 +22,7 @@ type configuration struct {
 	Architectures, Layers                []string
 	Code                                 code
 
-	region string
+	Region string `json:"-"` // that it was made in
 }
 
 // lambda has one function, whose answer is the event, and one role. What is not
@@ -82,7 +82,7 @@ func (l *lambda) serveFunction(w http.ResponseWriter, r *http.Request, call stri
 			break
 		}
 		l.exists = true
-		l.function.region = regexp.MustCompile(`Credential=[^/]*/[^/]*/([^/]*)/`).FindStringSubmatch(r.Header.Get("Authorization"))[1]
+		l.function.Region = regexp.MustCompile(`Credential=[^/]*/[^/]*/([^/]*)/`).FindStringSubmatch(r.Header.Get("Authorization"))[1]
 		err = json.Unmarshal(body, &l.function)
 		w.WriteHeader(http.StatusCreated)
 	case !l.exists:
