@@ -175,7 +175,7 @@ func TestPinned(t *testing.T) {
 func TestShellcheck(t *testing.T) {
 	t.Parallel()
 	needs(t, "shellcheck")
-	scripts := []string{"../install.sh", "../.github/image.sh", "base.sh", "deploy/aws-cli.sh"}
+	scripts := []string{"../install.sh", "../.github/image.sh", "../.github/newcomer.sh", "base.sh", "deploy/aws-cli.sh"}
 	if out, err := exec.CommandContext(t.Context(), "shellcheck", scripts...).CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
