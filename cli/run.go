@@ -61,6 +61,7 @@ func convert(ctx context.Context, o *options, dir string, progress *progress) (*
 	src, err := source.Open(ctx, o.reference, source.Options{
 		Dir:              dir,
 		Platform:         o.parsedPlatform,
+		Warn:             progress.warn,
 		InsecureRegistry: !o.tlsVerify,
 	})
 	if err != nil {

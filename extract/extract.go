@@ -61,6 +61,7 @@ func Convert(ctx context.Context, src Source, name string, o Options) (*types.Im
 		Name:     name,
 		ID:       img.ID,
 		Digest:   img.Digest,
+		EngineID: img.EngineID,
 		Platform: img.Platform,
 		Layers:   []types.Layer{},
 	}

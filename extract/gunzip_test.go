@@ -36,7 +36,10 @@ func checkGunzip(t *testing.T, gzipped []byte) {
 	if (err != nil) != (wantErr != nil) {
 		t.Errorf("got error %v, compress/gzip has %v", err, wantErr)
 	}
-	if wantErr == nil && !bytes.Equal(got, want) || !bytes.HasPrefix(want, got) {
+	// Of a stream that breaks off, compress/gzip may keep the last match back, which
+	// zlib gives.
+	early := len(got) <= len(want)+longestMatch && bytes.HasPrefix(got, want)
+	if wantErr == nil && !bytes.Equal(got, want) || !bytes.HasPrefix(want, got) && !early {
 		t.Errorf("got %d bytes, compress/gzip has %d others", len(got), len(want))
 	}
 }

@@ -25,6 +25,8 @@ type Options struct {
 	// InsecureRegistry allows a registry without TLS, or with a certificate
 	// that cannot be verified.
 	InsecureRegistry bool
+	// Warn, unless nil, hears of what people may not expect.
+	Warn func(message string)
 }
 
 // transport is a kind of place that images are in.
@@ -125,5 +127,8 @@ func (r Reference) String() string {
 
 // Open finds the image. The error says where it was looked for, and what to do.
 func Open(ctx context.Context, r Reference, o Options) (extract.Source, error) {
+	if o.Warn == nil {
+		o.Warn = func(string) {}
+	}
 	return r.transport.open(ctx, r, o)
 }
