@@ -62,6 +62,8 @@ func convert(ctx context.Context, o *options, dir string, progress *progress) (*
 		Dir:              dir,
 		Platform:         o.parsedPlatform,
 		InsecureRegistry: !o.tlsVerify,
+		AuthFile:         o.authFile,
+		Warn:             progress.warn,
 	})
 	if err != nil {
 		return nil, err

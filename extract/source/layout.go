@@ -40,7 +40,7 @@ func openLayout(ctx context.Context, r Reference, o Options) (_ extract.Source, 
 		f.Close()
 		return nil, err
 	}
-	return &manifestSource{store: l, platform: o.Platform}, nil
+	return &manifestSource{store: l, platform: o.Platform, warn: o.Warn}, nil
 }
 
 // notThere says plainly that there is no such file.

@@ -13,4 +13,7 @@ const (
 	maxDocument = 8 << 20
 	// maxDocuments bounds all of them in an engine's export, in bytes.
 	maxDocuments = 64 << 20
+	// maxTags bounds a page of a registry's tags, in bytes; some registries send
+	// all, however few are asked for.
+	maxTags = 1 << 20
 )

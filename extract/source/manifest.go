@@ -34,6 +34,7 @@ type store interface {
 type manifestSource struct {
 	store
 	platform Platform
+	warn     func(string)
 }
 
 // Read is part of extract.Source.

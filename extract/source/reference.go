@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/extract"
 	"github.com/pkg/errors"
@@ -25,6 +26,11 @@ type Options struct {
 	// InsecureRegistry allows a registry without TLS, or with a certificate
 	// that cannot be verified.
 	InsecureRegistry bool
+	// AuthFile has the credentials for registries. If it is empty, they are where
+	// docker, podman and skopeo look for them.
+	AuthFile string
+	// Warn, unless nil, hears of what people may not expect.
+	Warn func(message string)
 }
 
 // transport is a kind of place that images are in.
@@ -125,5 +131,13 @@ func (r Reference) String() string {
 
 // Open finds the image. The error says where it was looked for, and what to do.
 func Open(ctx context.Context, r Reference, o Options) (extract.Source, error) {
+	warn, mu := o.Warn, sync.Mutex{}
+	o.Warn = func(message string) { // layers are read in parallel
+		mu.Lock()
+		defer mu.Unlock()
+		if warn != nil {
+			warn(message)
+		}
+	}
 	return r.transport.open(ctx, r, o)
 }
