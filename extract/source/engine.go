@@ -137,6 +137,7 @@ func (e *engine) Read(ctx context.Context, layer extract.LayerFunc) (*extract.Im
 type export struct {
 	documents inMemory
 	size      int64 // of the documents, in bytes
+	names     nameBudget
 	layers    map[string]layerResult
 	links     map[string]string
 }
@@ -158,6 +159,9 @@ func readExport(ctx context.Context, r io.Reader, p Platform, layer extract.Laye
 			return nil, err
 		}
 		name := cleanPath(h.Name)
+		if err := x.names.add(h.Name, h.Linkname); err != nil {
+			return nil, err
+		}
 		switch h.Typeflag {
 		case tar.TypeReg:
 			err = x.file(ctx, name, h.Size, t, layer)

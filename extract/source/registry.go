@@ -81,6 +81,9 @@ func (r *repository) manifest(ctx context.Context, d digest.Digest) (b []byte, m
 	return b, mediaType, err
 }
 
+// has is part of store. A registry has what its indexes name.
+func (r *repository) has(digest.Digest) bool { return true }
+
 func (r *repository) blob(ctx context.Context, b podman.BlobInfo) (io.ReadCloser, error) {
 	b.URLs = nil // nothing from elsewhere: an image must not say where to go
 	blob := &resumed{ctx: ctx, tries: r.attempts(), open: func() (io.ReadCloser, error) {
