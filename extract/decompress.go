@@ -82,17 +82,22 @@ func newXzReader(r io.Reader) (io.ReadCloser, error) {
 	z, err := xz.NewReader(r, maxDictionary)
 	if err != nil {
 		release()
-		return nil, errors.Wrap(err, "xz")
+		return nil, xzError(err)
 	}
 	return &xzReader{z, release}, nil
 }
 
 func (z *xzReader) Read(p []byte) (int, error) {
 	n, err := z.Reader.Read(p)
+	return n, xzError(err)
+}
+
+// xzError says what the limit is that a stream exceeds.
+func xzError(err error) error {
 	if err == xz.ErrMemlimit {
-		err = errors.Errorf("it needs a dictionary of more than %d MB; compress it with less than xz -9", maxDictionary>>20)
+		return errors.Errorf("xz: it needs a dictionary of more than %d MB: compress it with at most -9", maxDictionary>>20)
 	}
-	return n, err
+	return err
 }
 
 func (z *xzReader) Close() error {
