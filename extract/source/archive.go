@@ -76,10 +76,7 @@ func openFile(ctx context.Context, name string) (f *os.File, forPeople string, e
 		}
 		return os.Stdin, "standard input", nil
 	}
-	err = abandon(ctx, func() (err error) {
-		f, err = os.Open(name)
-		return err
-	})
+	f, err = abandon(ctx, func() (*os.File, error) { return os.Open(name) })
 	if errors.Is(err, os.ErrNotExist) {
 		err = errors.Errorf("no such file: %s", name)
 	}
@@ -213,17 +210,11 @@ type interruptible struct {
 
 func (i *interruptible) Read(p []byte) (int, error) {
 	if len(i.left) == 0 {
-		n := 0
-		err := abandon(i.ctx, func() (err error) {
-			n, err = i.r.Read(i.buf[:])
-			return err
-		})
-		if i.ctx.Err() != nil {
-			return 0, i.ctx.Err()
+		n, err := abandon(i.ctx, func() (int, error) { return i.r.Read(i.buf[:]) })
+		if n == 0 && err != nil {
+			return 0, err
 		}
-		if i.left = i.buf[:n]; err != nil {
-			return copy(p, i.left), err
-		}
+		i.left = i.buf[:n] // an error comes again
 	}
 	n := copy(p, i.left)
 	i.left = i.left[n:]

@@ -103,10 +103,8 @@ func loginIn(ctx context.Context, name string, content io.Reader, named referenc
 		key = "https://index.docker.io/v1/" // as docker login writes it
 	}
 	for _, helper := range helpersFor(file, key, host) {
-		var a types.AuthConfig
-		err := abandon(ctx, func() (err error) {
-			a, err = credentials.NewNativeStore(file, helper).Get(key)
-			return err
+		a, err := abandon(ctx, func() (types.AuthConfig, error) {
+			return credentials.NewNativeStore(file, helper).Get(key)
 		})
 		switch {
 		case ctx.Err() != nil:

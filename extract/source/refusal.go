@@ -55,12 +55,12 @@ func (l login) who() string {
 // may do (403).
 func refusal(err error) (refused, denied bool) {
 	var credentials docker.ErrUnauthorizedForCredentials
-	var code errcode.Error
+	var code errcode.ErrorCoder
 	if errors.As(err, &credentials) {
 		return true, false
 	}
 	if errors.As(err, &code) {
-		return code.Code == errcode.ErrorCodeUnauthorized, code.Code == errcode.ErrorCodeDenied
+		return code.ErrorCode() == errcode.ErrorCodeUnauthorized, code.ErrorCode() == errcode.ErrorCodeDenied
 	}
 	return false, strings.Contains(err.Error(), "StatusCode: 403")
 }

@@ -72,7 +72,7 @@ func (a *attempts) do(ctx context.Context, request func() error) error {
 // problem of its own, or the connection broke.
 func transient(err error) bool {
 	var status docker.UnexpectedHTTPStatusError
-	var code errcode.Error
+	var code errcode.ErrorCoder
 	var network net.Error
 	var dns *net.DNSError
 	switch {
@@ -81,7 +81,7 @@ func transient(err error) bool {
 	case errors.As(err, &status):
 		return status.StatusCode >= http.StatusInternalServerError
 	case errors.As(err, &code):
-		return code.Code == errcode.ErrorCodeUnavailable
+		return code.ErrorCode() == errcode.ErrorCodeUnavailable
 	case errors.As(err, &dns):
 		return dns.IsTemporary
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),

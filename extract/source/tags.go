@@ -23,8 +23,8 @@ import (
 // otherTags adds to the error about a tag that is not there those that are.
 func otherTags(ctx context.Context, named reference.Named, l login, o Options, err error) error {
 	tagged, ok := named.(reference.NamedTagged)
-	var code errcode.Error
-	if !ok || !errors.As(err, &code) || code.Code != v2.ErrorCodeManifestUnknown {
+	var code errcode.ErrorCoder
+	if !ok || !errors.As(err, &code) || code.ErrorCode() != v2.ErrorCodeManifestUnknown {
 		return err
 	}
 	const most = 20
