@@ -115,21 +115,32 @@ func loginIn(ctx context.Context, name string, content io.Reader, named referenc
 			return newLogin(a, "docker-credential-"+helper), nil
 		}
 	}
-	// podman's files may name a repository, or what several begin with.
-	for part := named.Name(); ; {
-		if a := file.AuthConfigs[part]; !empty(a) {
-			return newLogin(a, name), nil
-		}
-		slash := strings.LastIndexByte(part, '/')
-		if slash < 0 {
-			break
-		}
-		part = part[:slash]
-	}
-	if a, err := credentials.NewFileStore(file).Get(key); err == nil && !empty(a) {
+	if a := entry(file, named, key); !empty(a) {
 		return newLogin(a, name), nil
 	}
 	return login{}, nil
+}
+
+// entry is what a file itself says: for a repository, or for what several begin
+// with, as podman has it; for a registry; or for its URL, as docker once wrote it.
+func entry(file *configfile.ConfigFile, named reference.Named, key string) types.AuthConfig {
+	for part := named.Name(); part != ""; {
+		if a := file.AuthConfigs[part]; !empty(a) {
+			return a
+		}
+		part = part[:max(0, strings.LastIndexByte(part, '/'))]
+	}
+	if a := file.AuthConfigs[key]; !empty(a) {
+		return a
+	}
+	for _, scheme := range []string{"https://", "http://"} {
+		for _, path := range []string{"", "/", "/v1/", "/v2/"} {
+			if a := file.AuthConfigs[scheme+reference.Domain(named)+path]; !empty(a) {
+				return a
+			}
+		}
+	}
+	return types.AuthConfig{}
 }
 
 // helpersFor returns the helper for a registry, or the one for all.
