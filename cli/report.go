@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -17,7 +18,7 @@ func printReport(w io.Writer, o *options, image *types.Image, published map[stri
 	if o.quiet {
 		return printResults(w, o, image)
 	}
-	fmt.Fprintf(w, "%s (%s, %s)\n\n", oneLine(image.Name), short(image.ID), oneLine(image.Platform))
+	fmt.Fprintf(w, "%s (%s, %s)\n\n", oneLine(image.Name), short(cmp.Or(image.EngineID, image.ID)), oneLine(image.Platform))
 	printTable(w, image)
 	fmt.Fprintln(w, quotaLine(image))
 	switch n := image.EmptyLayers; {

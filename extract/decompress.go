@@ -7,7 +7,6 @@ import (
 	"io"
 	"sync"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"github.com/pkg/errors"
 	"github.com/xi2/xz"
@@ -50,8 +49,7 @@ func Sniff(r *bufio.Reader) (Compression, error) {
 func (c Compression) Decompress(r *bufio.Reader) (io.ReadCloser, error) {
 	switch c {
 	case Gzip:
-		z, err := gzip.NewReader(r)
-		return z, errors.Wrap(err, "gzip")
+		return newGunzipper(r)
 	case Zstd:
 		z, err := zstd.NewReader(r,
 			zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))

@@ -67,8 +67,10 @@ func (w withShortTMPDIR) Run() int {
 //		registry.pem) and a user, and put images into it
 //	engine [-unix|-tls] [-stall] FORMAT [NAME=]IMAGE...
 //		start a Docker engine that exports in one of the formats, and set
-//		DOCKER_HOST and what belongs to it. With -stall, an export hangs after
-//		three quarters
+//		DOCKER_HOST and what belongs to it, and ENGINE_ADDRESS to the same without
+//		its scheme. With -stall, an export hangs after three quarters
+//	context NAME HOST [CERTIFICATES]
+//		make a docker context, with the certificates in a directory
 //	cloud [ACTION...]
 //		start Lambda and S3, and set AWS_ENDPOINT_URL and good credentials. Callers
 //		may perform these Lambda actions only; without any, the three that the
@@ -137,6 +139,7 @@ func TestScripts(t *testing.T) {
 			"push":         onRig((*rig).push),
 			"distribution": onRig((*rig).startDistribution),
 			"engine":       onRig((*rig).startEngine),
+			"context":      onRig((*rig).makeContext),
 			"cloud":        onRig((*rig).startCloud),
 			"calls":        onCloud((*cloud).calls),
 			"versions":     onCloud((*cloud).versions),

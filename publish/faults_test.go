@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -311,27 +312,7 @@ func TestStalls(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir, layers := newLayers(t, 1)
 			synctest.Test(t, func(t *testing.T) {
-				p, err := New(t.Context(), Options{Namespace: "test"})
-				if err != nil {
-					t.Fatal(err)
-				}
-				dial := func(context.Context, string, string) (net.Conn, error) {
-					client, conn := net.Pipe()
-					go server(conn)
-					return client, nil
-				}
-				p.regions[0].lambda = lambda.New(p.regions[0].lambda.Options(), func(o *lambda.Options) {
-					switch c := o.HTTPClient.(type) {
-					case *awshttp.BuildableClient:
-						o.HTTPClient = c.WithTransportOptions(func(t *http.Transport) { t.DialContext, t.DisableKeepAlives = dial, true })
-					case *http.Client:
-						transport := c.Transport.(*http.Transport).Clone()
-						transport.DialContext, transport.DisableKeepAlives = dial, true
-						dialling := *c
-						dialling.Transport = transport
-						o.HTTPClient = &dialling
-					}
-				})
+				p := newPublisherTo(t, server)
 				ctx, cancel := context.WithTimeout(t.Context(), 24*time.Hour)
 				defer cancel()
 				if _, err := publishAll(ctx, p, dir, layers); err == nil || errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
@@ -340,6 +321,80 @@ func TestStalls(t *testing.T) {
 			})
 		})
 	}
+}
+
+// newPublisherTo returns a publisher each of whose connections goes to a server.
+func newPublisherTo(t *testing.T, server func(net.Conn)) *Publisher {
+	t.Helper()
+	p, err := New(t.Context(), Options{Namespace: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dial := func(context.Context, string, string) (net.Conn, error) {
+		client, conn := net.Pipe()
+		go server(conn)
+		return client, nil
+	}
+	p.regions[0].lambda = lambda.New(p.regions[0].lambda.Options(), func(o *lambda.Options) {
+		switch c := o.HTTPClient.(type) {
+		case *awshttp.BuildableClient:
+			o.HTTPClient = c.WithTransportOptions(func(t *http.Transport) { t.DialContext, t.DisableKeepAlives = dial, true })
+		case *http.Client:
+			transport := c.Transport.(*http.Transport).Clone()
+			transport.DialContext, transport.DisableKeepAlives = dial, true
+			dialling := *c
+			dialling.Transport = transport
+			o.HTTPClient = &dialling
+		}
+	})
+	return p
+}
+
+// TestStalledUpload guards against waiting for ever for a server that takes no more
+// of an upload, and against giving up after once: what has come of it is looked up
+// before each further attempt.
+func TestStalledUpload(t *testing.T) {
+	newPublisher(t, fakelambda.New(), Options{})
+	dir := t.TempDir()
+	zip := make([]byte, 4<<20)
+	layers := []types.Layer{{Name: "layer-1", Zip: types.Zip{File: "layer-1.zip", CodeSize: int64(len(zip)), CodeSha256: sum(zip)}}}
+	if err := os.WriteFile(filepath.Join(dir, layers[0].File), zip, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		var lists, uploads, bytes atomic.Int64
+		over := make(chan struct{})
+		defer close(over)
+		p := newPublisherTo(t, func(c net.Conn) {
+			defer c.Close()
+			r, err := http.ReadRequest(bufio.NewReader(c))
+			if err != nil {
+				return
+			}
+			if r.Method == http.MethodGet {
+				lists.Add(1)
+				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 20\r\nConnection: close\r\n\r\n{\"LayerVersions\":[]}")
+				return
+			}
+			uploads.Add(1)
+			n, _ := io.CopyN(io.Discard, r.Body, 1<<20)
+			bytes.Add(n)
+			<-over
+		})
+		start := time.Now()
+		_, err := publishAll(t.Context(), p, dir, layers)
+		const want = "layer layer-1 (layer-1.zip): Lambda PublishLayerVersion failed: no answer in time"
+		if err == nil || err.Error() != want {
+			t.Errorf("got error %v, want %s", err, want)
+		}
+		if u, l := uploads.Load(), lists.Load(); u != maxAttempts || l != maxAttempts || bytes.Load() != u<<20 {
+			t.Errorf("there were %d lookups and %d uploads", l, u)
+		}
+		// Backoff is 20 s at most.
+		if took, most := time.Since(start), maxAttempts*(patience+20*time.Second); took > most {
+			t.Errorf("it took %v, want at most %v", took, most)
+		}
+	})
 }
 
 const header = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"

@@ -38,12 +38,16 @@ type Layer struct {
 type Image struct {
 	// Name is the image as the user named it.
 	Name string `json:"image"`
-	// ID is the digest of the image's config, which the Docker engine calls
-	// the image ID.
+	// ID is the digest of the image's config, which is the same wherever the
+	// image is.
 	ID digest.Digest `json:"imageID"`
 	// Digest is the digest of the image's manifest; empty where the source
 	// has none (Docker engine, docker-archive).
 	Digest digest.Digest `json:"digest,omitempty"`
+	// EngineID is the ID by which the engine that the image comes from lists it:
+	// the digest of its config, manifest or index, as the engine's image store
+	// has it. It is not in the report, which is the same wherever an image is.
+	EngineID digest.Digest `json:"-"`
 	// Platform is OS/ARCHITECTURE, or OS/ARCHITECTURE/VARIANT.
 	Platform string `json:"platform"`
 	// Layers are the Lambda layers in the order in which Lambda merges them.

@@ -12,10 +12,6 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// shell is the environment that the tests were started in, for programs such as
-// go that need what is in it.
-var shell = os.Environ()
-
 // TestMain takes away what somebody has chosen for their own shell and home: a
 // Docker context, credentials and their helpers. DOCKER_HOST stands, as it
 // names an engine to test with. The libraries' logs are off as in the program.

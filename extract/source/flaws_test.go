@@ -151,7 +151,7 @@ func remotes(t testing.TB) (all []remote) {
 			fakeengine.New(fakeengine.Options{Format: format}, imagetest.Ref{Name: "app", Content: img}),
 			func(_ context.Context, address string) (extract.Source, error) {
 				api, err := client.New(client.WithHost("tcp://" + address))
-				return &engine{api: api, name: "app:latest"}, err
+				return &engine{api: api, endpoint: new(endpoint), id: "app:latest"}, err
 			},
 		})
 	}

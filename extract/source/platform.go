@@ -137,7 +137,7 @@ func noPlatform(p Platform, there []Platform) error {
 // machine.
 func (p Platform) notice(image Platform, warn func(string)) {
 	if mine := p.orDefault(); p.isZero() && !image.isZero() && !mine.matches(image) {
-		warn(fmt.Sprintf("the image is for %s alone, and this machine is %s: it is taken as it is", image, mine))
+		warn(fmt.Sprintf("the image is for %s, and this machine is %s", image, mine))
 	}
 }
 

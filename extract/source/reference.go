@@ -5,6 +5,7 @@ package source
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -104,6 +105,12 @@ var paths = regexp.MustCompile(`^(\.{0,2}/|~|\.{1,2}$|[A-Za-z]:[\\/])|\\`)
 // do not look like a name with its tag: docker:27 and registry:2 are images.
 var foreign = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*)://|^(containers-storage|dir|docker|docker-daemon|ostree|sif|tarball):[/@\[.]|^(containers-storage):`)
 
+func isFile(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// isPath says what to do about a path in the place of an image's name.
 func isPath(name string) error {
 	return errors.Errorf("%s is a path; say what is there: docker-archive:%[1]s, oci-archive:%[1]s, or oci:%[1]s for a directory", name)
 }

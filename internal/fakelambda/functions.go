@@ -43,14 +43,37 @@ type functionLayer struct {
 	CodeSize int64
 }
 
+// functionInput is what a function is created of.
+type functionInput struct {
+	FunctionName, Runtime, Role, Handler string
+	Description, PackageType             string
+	Code                                 content
+	Timeout, MemorySize                  int
+	Architectures, Layers                []string
+}
+
+// check finds what the service would refuse in it alone.
+func (in *functionInput) check() *apiError {
+	var broken violations
+	broken.pattern(in.FunctionName, "functionName", functionNamePattern)
+	broken.pattern(in.Role, "role", rolePattern)
+	broken.length(in.Description, "description", maxDescription)
+	broken.items(in.Architectures, "architectures", 1)
+	broken.architectures(in.Architectures, "architectures")
+	broken.layers(in.Layers)
+	switch failure := broken.failure(); {
+	case failure != nil:
+		return failure
+	case in.PackageType != "Zip":
+		return invalidParameter("This API has functions of package type Zip only.")
+	case in.Runtime == "" || in.Handler == "":
+		return invalidParameter("Runtime and Handler are mandatory parameters for functions created with deployment packages.")
+	}
+	return nil
+}
+
 func (a *API) createFunction(r request) (int, any, *apiError) {
-	input := struct {
-		FunctionName, Runtime, Role, Handler string
-		Description, PackageType             string
-		Code                                 content
-		Timeout, MemorySize                  int
-		Architectures, Layers                []string
-	}{PackageType: "Zip", Timeout: 3, MemorySize: 128}
+	input := functionInput{PackageType: "Zip", Timeout: 3, MemorySize: 128}
 	if failure := r.decode(&input); failure != nil {
 		return 0, nil, failure
 	}
@@ -61,21 +84,8 @@ func (a *API) createFunction(r request) (int, any, *apiError) {
 	if len(input.Architectures) == 0 {
 		input.Architectures = architectures[:1]
 	}
-	var broken violations
-	broken.pattern(input.FunctionName, "functionName", functionNamePattern)
-	broken.pattern(input.Role, "role", rolePattern)
-	broken.length(input.Description, "description", maxDescription)
-	broken.items(input.Architectures, "architectures", 1)
-	broken.architectures(input.Architectures, "architectures")
-	broken.layers(input.Layers)
-	if failure := broken.failure(); failure != nil {
+	if failure := input.check(); failure != nil {
 		return 0, nil, failure
-	}
-	if input.PackageType != "Zip" {
-		return 0, nil, invalidParameter("This API has functions of package type Zip only.")
-	}
-	if input.Runtime == "" || input.Handler == "" {
-		return 0, nil, invalidParameter("Runtime and Handler are mandatory parameters for functions created with deployment packages.")
 	}
 	layers, size, failure := a.resolveLayers(r, input.Layers)
 	if failure != nil {

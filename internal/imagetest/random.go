@@ -16,8 +16,8 @@ import (
 //
 // What an image has no one meaning for is left out: every hard link points to
 // something that is there at that moment (in the tar before it, or after it, or
-// in the lower layers with this layer's whiteouts applied, but never to a path
-// that is both in the lower layers and later in the tar); whiteouts and opaque
+// in the lower layers with this layer's whiteouts applied); no path leads through
+// symbolic links in a circle; whiteouts and opaque
 // markers stand in directories that exist; a directory of the lower layers does
 // not become something else and a directory again within one tar. A symbolic
 // link may point to nothing.
@@ -76,6 +76,9 @@ func (g *generator) entries(earlier []Entry, known []string) []Entry {
 	}
 	if p == "" {
 		p = "opt"
+	}
+	if link := g.symlink(earlier); link != "" {
+		p = link + "/" + pick(g, components)
 	}
 	name := g.spell(p)
 	switch w := g.IntN(100); {
@@ -170,7 +173,21 @@ func (g *generator) symlinkTarget() string {
 	}
 }
 
+// symlink returns the path of a symbolic link before in the tar, now and then.
+func (g *generator) symlink(earlier []Entry) string {
+	if len(earlier) == 0 || !g.chance(40) {
+		return ""
+	}
+	if e := pick(g, earlier); e.Typeflag == tar.TypeSymlink {
+		return clean(e.Name)
+	}
+	return ""
+}
+
 func (g *generator) linkTarget(earlier []Entry, known []string) string {
+	if link := g.symlink(earlier); link != "" {
+		return link + "/" + pick(g, components)
+	}
 	switch w := g.IntN(100); {
 	case w < 45 && len(earlier) > 0:
 		p, _ := classify(pick(g, earlier).Name)
@@ -222,13 +239,17 @@ func (g *generator) metadata() Option {
 // invalid returns the places of the entries that have no one meaning upon the
 // lower layers, as Random tells them.
 func invalid(entries []Entry, lower [][]Entry) []int {
-	markers := slices.DeleteFunc(slices.Clone(entries), func(e Entry) bool {
+	markers := slices.DeleteFunc(Resolve(entries), func(e Entry) bool {
 		_, what := classify(e.Name)
 		return what == content
 	})
 	base := Flatten(append(slices.Clone(lower), markers))
 	view := Flatten(append(slices.Clone(lower), entries))
-	var bad []int
+	bad := circular(entries)
+	if len(bad) > 0 {
+		return bad
+	}
+	entries = Resolve(entries)
 	for i, e := range entries {
 		p, what := classify(e.Name)
 		switch {
@@ -239,6 +260,28 @@ func invalid(entries []Entry, lower [][]Entry) []int {
 		}
 	}
 	return bad
+}
+
+// circular returns the place of the first entry whose path leads round in a
+// circle.
+func circular(entries []Entry) []int {
+	d := disk{}
+	for i, e := range entries {
+		p, what := classify(e.Name)
+		dir := parent(p)
+		if what == opaque {
+			dir = p
+		}
+		_, hops, _ := d.follow(dir)
+		_, more, _ := d.follow(parent(clean(e.Linkname)))
+		if hops > 40 || e.Typeflag == tar.TypeLink && more > 40 {
+			return []int{i}
+		}
+		if p = d.followParent(p); what == content && p != "" {
+			d.put(p, inode{kind: e.Typeflag, text: e.Linkname})
+		}
+	}
+	return nil
 }
 
 func isDir(tree map[string]Node, p string) bool { return p == "" || tree[p].Kind == KindDir }
@@ -255,8 +298,7 @@ func linkable(entries []Entry, i int, base map[string]Node) bool {
 	}
 	j := targetIndex(entries, i)
 	if j > i {
-		_, both := base[target]
-		return !both
+		return true
 	}
 	for _, e := range entries[j+1 : i] {
 		p, what := classify(e.Name)

@@ -1,0 +1,122 @@
+package imagetest
+
+import (
+	"archive/tar"
+	"path"
+	"slices"
+	"strings"
+)
+
+// Resolve returns the entries of a tar as they read without the two things that
+// only a file system knows:
+//
+//   - Names and hard links' targets lead through no symbolic link of the tar: they
+//     are where the links point at that moment, inside the image's root. A name
+//     that leads round in a circle is left as it is.
+//   - All names of a file have the mode and time of the last header among them.
+//
+// Names are clean.
+func Resolve(entries []Entry) []Entry {
+	resolved := slices.Clone(entries)
+	d := disk{}
+	made := make([]int, len(entries)) // for each entry the one that made the file
+	last := map[int]int{}             // for that one the last entry that names the file
+	for i := range resolved {
+		e := &resolved[i]
+		made[i] = -1
+		p, what := classify(e.Name)
+		switch what {
+		case opaque:
+			dir, _, _ := d.follow(p)
+			e.Name = path.Join(dir, opaqueMarker)
+			continue
+		case whiteout:
+			p = d.followParent(p)
+			e.Name = path.Join(parent(p), whiteoutPrefix+path.Base(p))
+			continue
+		case leftover:
+			continue
+		}
+		if e.Name = d.followParent(p); e.Name == "" {
+			continue
+		}
+		made[i] = i
+		if e.Typeflag == tar.TypeLink {
+			e.Linkname = d.followParent(clean(e.Linkname))
+			if target, ok := d[e.Linkname]; ok && target.kind != tar.TypeDir {
+				made[i] = target.made
+			}
+		}
+		last[made[i]] = i
+		d.put(e.Name, inode{e.Typeflag, e.Linkname, made[i]})
+	}
+	for i, m := range made {
+		if m >= 0 {
+			h := entries[last[m]].Header
+			resolved[i].Mode, resolved[i].Header.ModTime, resolved[i].Format = h.Mode, h.ModTime, h.Format
+		}
+	}
+	return resolved
+}
+
+// disk is what a tar has made so far, by path.
+type disk map[string]inode
+
+type inode struct {
+	kind byte   // a tar's type flag
+	text string // of a symbolic link
+	made int    // the place of the entry that made it
+}
+
+func (d disk) put(p string, n inode) {
+	for dir := parent(p); dir != ""; dir = parent(dir) {
+		if d[dir].kind != tar.TypeDir {
+			d[dir] = inode{tar.TypeDir, "", -1}
+		}
+	}
+	if n.kind != tar.TypeDir {
+		for q := range d {
+			if below(q, p) {
+				delete(d, q)
+			}
+		}
+	}
+	d[p] = n
+}
+
+// follow returns where a clean path leads. hops is the number of links on the
+// way, climbs whether one of them points above the root; a circle has too many
+// hops, and leads to the path itself.
+func (d disk) follow(p string) (to string, hops int, climbs bool) {
+	parts := strings.Split(p, "/")
+	for len(parts) > 0 {
+		part := parts[0]
+		parts = parts[1:]
+		switch part {
+		case "", ".":
+			continue
+		case "..":
+			climbs = climbs || to == ""
+			to = parent(to)
+			continue
+		}
+		next := path.Join(to, part)
+		if d[next].kind != tar.TypeSymlink {
+			to = next
+			continue
+		}
+		if hops++; hops > 255 {
+			return p, hops, climbs
+		}
+		if text := d[next].text; text[0] == '/' {
+			to = ""
+		}
+		parts = append(strings.Split(d[next].text, "/"), parts...)
+	}
+	return to, hops, climbs
+}
+
+func (d disk) followParent(p string) string {
+	dir, _, _ := d.follow(parent(p))
+	return path.Join(dir, path.Base(p))
+}
