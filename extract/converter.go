@@ -28,6 +28,16 @@ type converter struct {
 	zips       []*zipFile
 }
 
+// newConverter returns a converter that works in dir.
+func newConverter(dir string) *converter {
+	return &converter{
+		dir:        dir,
+		compressor: newCompressor(),
+		roots:      lambdaRoots,
+		algorithms: []digest.Algorithm{digest.SHA256},
+	}
+}
+
 // keptLayer is an image layer after the first step, and which of its entries
 // belong into the zips.
 type keptLayer struct {

@@ -120,3 +120,43 @@ func (d disk) followParent(p string) string {
 	dir, _, _ := d.follow(parent(p))
 	return path.Join(dir, path.Base(p))
 }
+
+// Roots returns where the directories opt and var/task of an image are: they, or var, may
+// be links. They are not followed to a place that overlaps with the other one. ok
+// is false if they lead round in a circle.
+func Roots(tree map[string]Node) (opt, task string, ok bool) {
+	opt, task = "opt", "var/task"
+	for range 8 {
+		before := opt + ":" + task
+		if to := followLink(tree, opt); !overlap(to, opt) && !overlap(to, task) {
+			opt = to
+		}
+		if to := followLink(tree, task); !overlap(to, task) && !overlap(to, opt) {
+			task = to
+		}
+		if opt+":"+task == before {
+			return opt, task, true
+		}
+	}
+	return opt, task, false
+}
+
+func overlap(a, b string) bool { return a == b || below(a, b) || below(b, a) }
+
+// followLink follows the first link on the way to p.
+func followLink(tree map[string]Node, p string) string {
+	at, rest := "", p
+	for rest != "" {
+		var part string
+		part, rest, _ = strings.Cut(rest, "/")
+		next := path.Join(at, part)
+		if n := tree[next]; n.Kind == KindSymlink {
+			if n.Linkname[0] == '/' {
+				at = ""
+			}
+			return clean(at + "/" + n.Linkname + "/" + rest)
+		}
+		at = next
+	}
+	return p
+}
