@@ -21,6 +21,7 @@ type options struct {
 	dryRun           bool
 	maxLayers        int
 	tlsVerify        bool
+	authFile         string
 	quiet, debug     bool
 
 	reference      source.Reference
@@ -86,6 +87,10 @@ func (o *options) flags() []cli.Flag {
 		&cli.StringFlag{
 			Name: "profile", Aliases: []string{"p"}, Destination: &o.publish.Profile,
 			Usage: "AWS `PROFILE` for credentials and region (default: AWS_PROFILE)",
+		},
+		&cli.StringFlag{
+			Name: "authfile", Destination: &o.authFile,
+			Usage: "`FILE` with credentials for registries (default: REGISTRY_AUTH_FILE, podman's, docker's)",
 		},
 		&cli.BoolFlag{
 			Name: "tls-verify", Destination: &o.tlsVerify, Value: true,
