@@ -1,5 +1,6 @@
-# Without cgo the program is one static file.
-BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w'
+# Without cgo the program is one static file. -s and -w leave out what is for
+# debuggers; not making it in the first place saves a sixth of the time.
+BUILD := CGO_ENABLED=0 go build -buildvcs=auto -trimpath -gcflags=all=-dwarf=false -ldflags '-s -w'
 
 GOFUMPT := mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -38,14 +39,32 @@ lint:
 bench: build
 	go run ./bench
 
-# Static binaries for all platforms, and their SHA-256 sums.
+# The README's pictures, made of what the program prints. Needs tmux.
+.PHONY: pictures
+pictures: build
+	go run ./internal/record
+
+# Archives with static binaries for all platforms, and their SHA-256 sums. What
+# they are called after is the tag, or the commit if it has none.
+TARGETS := linux_amd64 linux_arm64 darwin_amd64 darwin_arm64 windows_amd64 windows_arm64
+RELEASED := $(foreach t,$(TARGETS),bin/release/build/$t/img2lambda$(if $(findstring windows,$t),.exe))
+
 .PHONY: release
 release:
 	rm -rf bin/release
-	for os in linux darwin windows; do for arch in amd64 arm64; do \
-		GOOS=$$os GOARCH=$$arch $(BUILD) -o bin/release/img2lambda_$${os}_$$arch$$(test $$os = windows && echo .exe) . || exit 1; \
-	done; done
-	cd bin/release && { command -v sha256sum >/dev/null && sha256sum * || shasum -a 256 *; } >SHA256SUMS
+	$(MAKE) $(RELEASED)
+	go run ./internal/release "$$(git describe --tags --always --dirty)" "$$(git log -1 --format=%ct)" bin/release
+
+bin/release/build/%:
+	GOOS=$(word 1,$(subst _, ,$(*D))) GOARCH=$(word 2,$(subst _, ,$(*D))) $(BUILD) -o $@ .
+
+# Puts the program where go install does, or in PREFIX/bin.
+.PHONY: install
+install: build
+	@set -e; dir=$(if $(PREFIX),"$(PREFIX)/bin",$$(go env GOBIN)); \
+	test -n "$$dir" || dir=$$(go env GOPATH)/bin; \
+	mkdir -p "$$dir"; install -m 755 bin/local/img2lambda "$$dir"; \
+	echo "img2lambda is in $$dir."
 
 .PHONY: clean
 clean:

@@ -134,18 +134,12 @@ func explainUsage(err error) error {
 	return errors.Errorf("%s: %s: %s", name, value, why)
 }
 
-// version is what the Go toolchain wrote into the binary: the module's version,
-// or the commit it was built from.
+// version is what the Go toolchain has written into the binary: the module's
+// version, which is that of go install, or the tag or commit of the checkout.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"
 	}
-	v := info.Main.Version
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" && v == "(devel)" {
-			v += " " + s.Value
-		}
-	}
-	return v + " " + info.GoVersion
+	return info.Main.Version + " " + info.GoVersion
 }

@@ -109,6 +109,10 @@ func (o *options) imageFlags() []cli.Flag {
 			Name: "image-type", Aliases: []string{"t"}, Destination: &o.imageType, Value: "docker", OnlyOnce: true,
 			Usage: "`TYPE` of a bare IMAGE: docker, or oci for the path of an OCI archive",
 		},
+		&cli.StringFlag{
+			Name: "authfile", Destination: &o.authFile,
+			Usage: "`FILE` with credentials for registries (default: REGISTRY_AUTH_FILE, podman's, docker's)",
+		},
 		&cli.BoolFlag{
 			Name: "tls-verify", Destination: &o.tlsVerify, Value: true,
 			Usage: "require TLS and a valid certificate of registries; --tls-verify=false does not (default: true)",

@@ -22,6 +22,7 @@ type options struct {
 	dryRun           bool
 	maxLayers        int
 	tlsVerify        bool
+	authFile         string
 	quiet, debug     bool
 
 	reference      source.Reference

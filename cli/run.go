@@ -74,8 +74,9 @@ func convert(ctx context.Context, o *options, dir string, progress *progress) (*
 	src, err := source.Open(ctx, o.reference, source.Options{
 		Dir:              dir,
 		Platform:         o.parsedPlatform,
-		Warn:             progress.warn,
 		InsecureRegistry: !o.tlsVerify,
+		AuthFile:         o.authFile,
+		Warn:             progress.warn,
 	})
 	if err != nil {
 		return nil, err

@@ -28,12 +28,23 @@ type converter struct {
 	zips       []*zipFile
 }
 
+// newConverter returns a converter that works in dir.
+func newConverter(dir string) *converter {
+	return &converter{
+		dir:        dir,
+		compressor: newCompressor(),
+		roots:      lambdaRoots,
+		algorithms: []digest.Algorithm{digest.SHA256},
+	}
+}
+
 // keptLayer is an image layer after the first step, and which of its entries
 // belong into the zips.
 type keptLayer struct {
-	diffID digest.Digest
-	kept   []*entry
-	again  bool // the same layer is there once more above, and is kept there
+	diffID    digest.Digest
+	kept      []*entry
+	rootLinks map[*entry]string // as of the layer
+	again     bool              // the same layer is there once more above, and is kept there
 }
 
 // repackAll is the first step: it repacks each layer of the image, and finds what

@@ -46,9 +46,7 @@ type entry struct {
 	changed bool
 	perm    uint16 // permissions
 	modTime int64  // seconds since 1970
-	// link is what a hard link points to, a path like the entry's own. Of a
-	// symbolic link that is a root, or above one, it is the text.
-	link string
+	link    string // what a hard link points to, a path like the entry's own
 	// header is the zip entry that the tar entry becomes; nil if it becomes
 	// none. A hard link's has no content: it takes that of its target.
 	header *zip.FileHeader

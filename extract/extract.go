@@ -51,12 +51,7 @@ func Convert(ctx context.Context, src Source, name string, o Options) (*types.Im
 		return nil, err
 	}
 	defer os.RemoveAll(work)
-	c := &converter{
-		dir:        work,
-		compressor: newCompressor(),
-		roots:      lambdaRoots,
-		algorithms: []digest.Algorithm{digest.SHA256},
-	}
+	c := newConverter(work)
 	defer c.close()
 	img, layers, err := c.repackAll(ctx, src, o.Progress)
 	if err != nil {

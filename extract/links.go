@@ -44,18 +44,27 @@ func (t *linkTree) enter(e *entry, text string) (err error) {
 		return err
 	}
 	if e.kind == kindHardlink {
-		e.link, err = t.resolveParent(e.link)
+		if e.link, err = t.resolveParent(e.link); err != nil {
+			return err
+		}
+		text = t.text(e.link) // another name of a symbolic link is one too
 	}
-	switch {
-	case err != nil || e.kind == kindWhiteout:
-		return err
-	case e.kind == kindSymlink:
-		t.remove(e.path, false)
-		return t.add(e.path, text)
-	default:
-		t.remove(e.path, e.kind == kindDir)
+	if e.kind == kindWhiteout {
 		return nil
 	}
+	t.remove(e.path, e.kind == kindDir)
+	if text == "" || e.kind != kindSymlink && e.kind != kindHardlink {
+		return nil
+	}
+	return t.add(e.path, text)
+}
+
+// text returns what the symbolic link at a path holds, nothing if there is none.
+func (t *linkTree) text(name string) string {
+	if at := t.find(name); at > 0 {
+		return t.targets[at]
+	}
+	return ""
 }
 
 // add records that there is a symbolic link at a path.

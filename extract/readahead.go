@@ -2,6 +2,7 @@ package extract
 
 import (
 	"context"
+	_ "crypto/sha512" // the other algorithms of digests
 	"hash"
 	"io"
 	"sync"

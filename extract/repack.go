@@ -27,7 +27,7 @@ func (c *converter) repack(ctx context.Context, r io.Reader) (*repacked, error) 
 	ahead := newReadahead(ctx, content, c.algorithms...)
 	defer ahead.close()
 
-	l := &repacked{zips: make(map[string]*zipFile)}
+	l := &repacked{rootLinks: make(map[*entry]string), zips: make(map[string]*zipFile)}
 	g, ctx := errgroup.WithContext(ctx)
 	batches := make(chan *batch, cap(c.compressor.slots))
 	g.Go(func() error { return c.write(batches, l) })
@@ -114,8 +114,10 @@ func (t *tarReader) entry(h *tar.Header) error {
 		return errTooManyPaths
 	}
 	t.layer.entries = append(t.layer.entries, e)
-	if e.kind == kindSymlink && root == outside && concerned {
-		e.link = h.Linkname
+	if root == outside && concerned && !e.deletes() {
+		if text := t.links.text(e.path); text != "" {
+			t.layer.rootLinks[e] = text
+		}
 	}
 	inside := root != outside || wanted == isTarget
 	if !inside || e.kind >= kindSpecial {

@@ -11,7 +11,10 @@ import (
 type repacked struct {
 	digests []digest.Digest // of the uncompressed tar, by each algorithm, SHA-256 first
 	entries []*entry        // in the order of the tar
-	zips    map[string]*zipFile
+	// rootLinks are the symbolic links that are a root, or above one, with their
+	// texts.
+	rootLinks map[*entry]string
+	zips      map[string]*zipFile
 }
 
 // diffID is what the layer is called, by whatever algorithm its image names it.
@@ -21,11 +24,15 @@ func (l *repacked) diffID() digest.Digest { return l.digests[0] }
 func (l *repacked) clone() *repacked {
 	c := *l
 	c.entries = make([]*entry, len(l.entries))
+	c.rootLinks = make(map[*entry]string)
 	for i, e := range l.entries {
 		copied := *e
 		if e.header != nil {
 			header := *e.header
 			copied.header = &header
+		}
+		if text, ok := l.rootLinks[e]; ok {
+			c.rootLinks[&copied] = text
 		}
 		c.entries[i] = &copied
 	}

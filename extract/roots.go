@@ -40,8 +40,8 @@ func (r roots) follow(layers []keptLayer) (to roots, overlap string) {
 	links := make(map[string]string)
 	for _, l := range layers {
 		for _, e := range l.kept {
-			if root, concerned := r.of(e.path); root == outside && concerned && e.link != "" {
-				links[e.path] = e.link
+			if text, ok := l.rootLinks[e]; ok {
+				links[e.path] = text
 			}
 		}
 	}

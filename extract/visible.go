@@ -16,7 +16,7 @@ func visible(ctx context.Context, layers []*repacked, at roots) ([]keptLayer, er
 	seen := make(map[digest.Digest]bool)
 	bare := make(bareDirs)
 	for i, l := range slices.Backward(layers) {
-		kept[i].diffID = l.diffID()
+		kept[i].diffID, kept[i].rootLinks = l.diffID(), l.rootLinks
 		// Lambda refuses the same layer twice in a function. The upper one
 		// alone gives the same tree: all that the lower one holds is in it.
 		if seen[l.diffID()] {

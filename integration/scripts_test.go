@@ -62,6 +62,9 @@ func (w withShortTMPDIR) Run() int {
 //		start a registry at $REGISTRY; with -tls, its certificate is in registry.pem
 //	push NAME IMAGE
 //		put an image into it
+//	distribution USER PASSWORD [NAME:TAG=IMAGE...]
+//		start Debian's docker-registry at $REGISTRY, with TLS (its certificate is in
+//		registry.pem) and a user, and put images into it
 //	engine [-unix|-tls] [-stall] FORMAT [NAME=]IMAGE...
 //		start a Docker engine that exports in one of the formats, and set
 //		DOCKER_HOST and what belongs to it, and ENGINE_ADDRESS to the same without
@@ -138,19 +141,20 @@ func TestScripts(t *testing.T) {
 			"cut":     onRig((*rig).cut),
 			"flip":    onRig((*rig).flip),
 
-			"registry":    onRig((*rig).startRegistry),
-			"push":        onRig((*rig).push),
-			"engine":      onRig((*rig).startEngine),
-			"context":     onRig((*rig).makeContext),
-			"cloud":       onRig((*rig).startCloud),
-			"calls":       onCloud((*cloud).calls),
-			"versions":    onCloud((*cloud).versions),
-			"shared":      onCloud((*cloud).shared),
-			"add-version": onCloud((*cloud).addVersion),
-			"fault":       onCloud((*cloud).fault),
-			"heal":        onCloud((*cloud).heal),
-			"in-order":    onCloud((*cloud).inOrder),
-			"s3":          onCloud((*cloud).s3),
+			"registry":     onRig((*rig).startRegistry),
+			"push":         onRig((*rig).push),
+			"distribution": onRig((*rig).startDistribution),
+			"engine":       onRig((*rig).startEngine),
+			"context":      onRig((*rig).makeContext),
+			"cloud":        onRig((*rig).startCloud),
+			"calls":        onCloud((*cloud).calls),
+			"versions":     onCloud((*cloud).versions),
+			"shared":       onCloud((*cloud).shared),
+			"add-version":  onCloud((*cloud).addVersion),
+			"fault":        onCloud((*cloud).fault),
+			"heal":         onCloud((*cloud).heal),
+			"in-order":     onCloud((*cloud).inOrder),
+			"s3":           onCloud((*cloud).s3),
 
 			"exits":      onRig((*rig).exits),
 			"holds":      onRig((*rig).holds),

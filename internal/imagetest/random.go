@@ -21,9 +21,12 @@ import (
 // markers stand in directories that exist; a directory of the lower layers does
 // not become something else and a directory again within one tar. A symbolic
 // link may point to nothing.
-func Random(rng *rand.Rand) [][]Entry { return (&generator{rng}).image() }
+func Random(rng *rand.Rand) [][]Entry { return (&generator{Rand: rng}).image() }
 
-type generator struct{ *rand.Rand }
+type generator struct {
+	*rand.Rand
+	loadable, again bool // what Loadable was asked for
+}
 
 func (g *generator) image() [][]Entry {
 	var layers [][]Entry
@@ -32,7 +35,7 @@ func (g *generator) image() [][]Entry {
 		var entries []Entry
 		if len(layers) > 0 && g.chance(10) {
 			entries = layers[g.IntN(len(layers))] // The same layer again.
-			if len(invalid(entries, layers)) > 0 {
+			if len(g.invalid(entries, layers)) > 0 {
 				continue
 			}
 		} else {
@@ -56,7 +59,7 @@ func (g *generator) layer(lower [][]Entry, view map[string]Node) []Entry {
 		entries = append(entries, g.entries(entries, known)...)
 	}
 	// Without one entry others may lose their meaning, so look again.
-	for bad := invalid(entries, lower); len(bad) > 0; bad = invalid(entries, lower) {
+	for bad := g.invalid(entries, lower); len(bad) > 0; bad = g.invalid(entries, lower) {
 		for _, i := range slices.Backward(bad) {
 			entries = slices.Delete(entries, i, i+1)
 		}
@@ -238,7 +241,7 @@ func (g *generator) metadata() Option {
 
 // invalid returns the places of the entries that have no one meaning upon the
 // lower layers, as Random tells them.
-func invalid(entries []Entry, lower [][]Entry) []int {
+func (g *generator) invalid(entries []Entry, lower [][]Entry) []int {
 	markers := slices.DeleteFunc(Resolve(entries), func(e Entry) bool {
 		_, what := classify(e.Name)
 		return what == content
@@ -246,6 +249,9 @@ func invalid(entries []Entry, lower [][]Entry) []int {
 	base := Flatten(append(slices.Clone(lower), markers))
 	view := Flatten(append(slices.Clone(lower), entries))
 	bad := circular(entries)
+	if g.loadable {
+		bad = g.unloadable(entries, lower)
+	}
 	if len(bad) > 0 {
 		return bad
 	}
@@ -260,28 +266,6 @@ func invalid(entries []Entry, lower [][]Entry) []int {
 		}
 	}
 	return bad
-}
-
-// circular returns the place of the first entry whose path leads round in a
-// circle.
-func circular(entries []Entry) []int {
-	d := disk{}
-	for i, e := range entries {
-		p, what := classify(e.Name)
-		dir := parent(p)
-		if what == opaque {
-			dir = p
-		}
-		_, hops, _ := d.follow(dir)
-		_, more, _ := d.follow(parent(clean(e.Linkname)))
-		if hops > 40 || e.Typeflag == tar.TypeLink && more > 40 {
-			return []int{i}
-		}
-		if p = d.followParent(p); what == content && p != "" {
-			d.put(p, inode{kind: e.Typeflag, text: e.Linkname})
-		}
-	}
-	return nil
 }
 
 func isDir(tree map[string]Node, p string) bool { return p == "" || tree[p].Kind == KindDir }

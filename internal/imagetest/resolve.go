@@ -41,14 +41,15 @@ func Resolve(entries []Entry) []Entry {
 			continue
 		}
 		made[i] = i
+		n := inode{e.Typeflag, e.Linkname, i}
 		if e.Typeflag == tar.TypeLink {
 			e.Linkname = d.followParent(clean(e.Linkname))
 			if target, ok := d[e.Linkname]; ok && target.kind != tar.TypeDir {
-				made[i] = target.made
+				made[i], n = target.made, target
 			}
 		}
 		last[made[i]] = i
-		d.put(e.Name, inode{e.Typeflag, e.Linkname, made[i]})
+		d.put(e.Name, n)
 	}
 	for i, m := range made {
 		if m >= 0 {
@@ -68,6 +69,15 @@ type inode struct {
 	made int    // the place of the entry that made it
 }
 
+// inode returns what an entry puts there: another name of a symbolic link is one
+// too.
+func (d disk) inode(e Entry) inode {
+	if n, ok := d[d.followParent(clean(e.Linkname))]; ok && e.Typeflag == tar.TypeLink {
+		return n
+	}
+	return inode{kind: e.Typeflag, text: e.Linkname}
+}
+
 func (d disk) put(p string, n inode) {
 	for dir := parent(p); dir != ""; dir = parent(dir) {
 		if d[dir].kind != tar.TypeDir {
@@ -83,6 +93,9 @@ func (d disk) put(p string, n inode) {
 	}
 	d[p] = n
 }
+
+// maxHops is how many links all engines follow.
+const maxHops = 40
 
 // follow returns where a clean path leads. hops is the number of links on the
 // way, climbs whether one of them points above the root; a circle has too many
@@ -119,4 +132,66 @@ func (d disk) follow(p string) (to string, hops int, climbs bool) {
 func (d disk) followParent(p string) string {
 	dir, _, _ := d.follow(parent(p))
 	return path.Join(dir, path.Base(p))
+}
+
+// circular returns the place of the first entry whose path leads round in a
+// circle.
+func circular(entries []Entry) []int {
+	d := disk{}
+	for i, e := range entries {
+		p, what := classify(e.Name)
+		dir := parent(p)
+		if what == opaque {
+			dir = p
+		}
+		_, hops, _ := d.follow(dir)
+		_, more, _ := d.follow(parent(clean(e.Linkname)))
+		if hops > maxHops || e.Typeflag == tar.TypeLink && more > maxHops {
+			return []int{i}
+		}
+		if p = d.followParent(p); what == content && p != "" {
+			d.put(p, d.inode(e))
+		}
+	}
+	return nil
+}
+
+// Roots returns where the directories opt and var/task of an image are: they, or var, may
+// be links. They are not followed to a place that overlaps with the other one. ok
+// is false if they lead round in a circle.
+func Roots(tree map[string]Node) (opt, task string, ok bool) {
+	opt, task = "opt", "var/task"
+	for range 8 {
+		before := opt + ":" + task
+		if to := followLink(tree, opt); !overlap(to, opt) && !overlap(to, task) {
+			opt = to
+		}
+		if to := followLink(tree, task); !overlap(to, task) && !overlap(to, opt) {
+			task = to
+		}
+		if opt+":"+task == before {
+			return opt, task, true
+		}
+	}
+	return opt, task, false
+}
+
+func overlap(a, b string) bool { return a == b || below(a, b) || below(b, a) }
+
+// followLink follows the first link on the way to p.
+func followLink(tree map[string]Node, p string) string {
+	at, rest := "", p
+	for rest != "" {
+		var part string
+		part, rest, _ = strings.Cut(rest, "/")
+		next := path.Join(at, part)
+		if n := tree[next]; n.Kind == KindSymlink {
+			if n.Linkname[0] == '/' {
+				at = ""
+			}
+			return clean(at + "/" + n.Linkname + "/" + rest)
+		}
+		at = next
+	}
+	return p
 }

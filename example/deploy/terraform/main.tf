@@ -1,20 +1,15 @@
 # From the folder that holds output:
 #
-#   terraform -chdir=deploy/terraform init
-#   terraform -chdir=deploy/terraform apply -var role_arn=arn:aws:iam::ACCOUNT:role/NAME
+#   terraform -chdir=example/deploy/terraform init
+#   terraform -chdir=example/deploy/terraform apply
 
 terraform {
   required_providers {
     aws = {
       source  = "hashicorp/aws"
-      version = ">= 5.30"
+      version = ">= 6.0" # the first in which a resource has a region
     }
   }
-}
-
-variable "role_arn" {
-  description = "The role that the functions run with"
-  type        = string
 }
 
 variable "architecture" {
@@ -26,23 +21,36 @@ variable "architecture" {
 variable "output" {
   description = "The folder that img2lambda has written to, as seen from this one"
   type        = string
-  default     = "../../output"
+  default     = "../../../output"
 }
 
-locals {
-  layers  = jsondecode(file("${var.output}/layers.json"))
-  package = "${var.output}/function.zip"
+resource "aws_iam_role" "php" {
+  name = "lambda-php"
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Action    = "sts:AssumeRole"
+      Principal = { Service = "lambda.amazonaws.com" }
+    }]
+  })
+}
+
+resource "aws_iam_role_policy_attachment" "log" {
+  role       = aws_iam_role.php.name
+  policy_arn = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
 }
 
 resource "aws_lambda_function" "php" {
-  for_each = toset(["hello", "goodbye"])
+  for_each = local.functions
 
-  function_name    = "lambda-php-${each.key}"
-  role             = var.role_arn
+  region           = each.value.region
+  function_name    = "lambda-php-${each.value.name}"
+  role             = aws_iam_role.php.arn
   runtime          = "provided.al2023"
   architectures    = [var.architecture]
-  handler          = "functions.${each.key}"
-  layers           = local.layers
+  handler          = "functions.${each.value.name}"
+  layers           = local.layers[each.value.region]
   filename         = local.package
   source_code_hash = filebase64sha256(local.package)
 }
