@@ -5,7 +5,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
-	"path"
 	"path/filepath"
 	"regexp"
 	goruntime "runtime"
@@ -223,7 +222,7 @@ func TestAction(t *testing.T) {
 				t.Errorf("runtimes: %s", diff)
 			}
 			for _, line := range []string{
-				"\n| `layer-1.zip` | `" + strings.TrimPrefix(path.Base(strings.Split(arn, ":")[6]), "img2lambda-sha256-")[:12] + "` | 1 |",
+				"\n| `" + strings.Split(arn, ":")[6][:30] + "…` | `" + strings.TrimPrefix(strings.Split(arn, ":")[6], "img2lambda-sha256-")[:12] + "` | 1 |",
 				"\n| `function.zip` | `/var/task` | 1 |", "\n- `" + arn + "`\n",
 			} {
 				if !strings.Contains(summary, line) {
