@@ -2,23 +2,23 @@ package extract
 
 import (
 	"context"
-	"fmt"
 	"path/filepath"
 	"strconv"
 
-	"github.com/awslabs/aws-lambda-container-image-converter/types"
 	"github.com/opencontainers/image-spec/identity"
 	"github.com/pkg/errors"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/types"
 )
 
 // assembleAll is the second step: it makes the zips out of what is kept of each
 // layer, and says in result what they are.
 func (c *converter) assembleAll(ctx context.Context, result *types.Image, layers []keptLayer, o Options) error {
-	below, functions := byRoot(layers, o.Warn)
-	addParents(below, layerRoot)
+	below, functions := byRoot(layers, c.roots, o.Warn)
+	addParents(below, c.roots.layer)
 	var groups []group
 	for i, entries := range below {
-		if len(entries) == 0 && len(functions[i]) == 0 {
+		if len(entries) == 0 && len(functions[i]) == 0 && !layers[i].again {
 			result.EmptyLayers++
 		}
 		if len(entries) > 0 {
@@ -32,7 +32,7 @@ func (c *converter) assembleAll(ctx context.Context, result *types.Image, layers
 		size += g.size
 	}
 	if size > maxContent { // hard links may make much of little
-		return errors.Errorf("with hard links as copies the image has %s", errTooMuch)
+		return errors.Errorf("%s %s", subject(layers), errTooMuch)
 	}
 	for i, g := range groups {
 		zip, err := c.assemble(ctx, o.Dir, "layer-"+strconv.Itoa(i+1)+".zip", g.entries)
@@ -49,38 +49,14 @@ func (c *converter) assembleAll(ctx context.Context, result *types.Image, layers
 		result.Function = &zip
 	}
 	if len(result.Layers) == 0 && result.Function == nil {
-		return errors.Errorf("%s has nothing below /opt or /var/task: nothing to make a Lambda layer or function of", result.Name)
+		return c.nothing(result.Name)
 	}
+	c.warnOfRoots(o.Warn)
 	for _, g := range groups {
 		f = append(f, g.entries...)
 	}
-	result.Largest = largest(f)
+	result.Largest = largest(f, c.roots)
 	return nil
-}
-
-// byRoot returns for each layer its entries below /opt, and those below /var/task.
-// It warns of those that no zip can hold.
-func byRoot(layers []keptLayer, warn func(string)) (below, functions [][]*entry) {
-	leftOut := 0
-	below, functions = make([][]*entry, len(layers)), make([][]*entry, len(layers))
-	for i, l := range layers {
-		for _, e := range l.kept {
-			switch root, _ := rootOf(e.path); {
-			case root != outside && e.kind == kindSpecial:
-				if leftOut++; leftOut <= maxWarnings {
-					warn("left out " + quote("/"+e.path) + ": a zip cannot hold devices and fifos")
-				}
-			case root == layerRoot:
-				below[i] = append(below[i], e)
-			case root == functionRoot:
-				functions[i] = append(functions[i], e)
-			}
-		}
-	}
-	if leftOut > maxWarnings {
-		warn(fmt.Sprintf("left out %d more devices and fifos", leftOut-maxWarnings))
-	}
-	return below, functions
 }
 
 // assemble makes the zip name in dir with the entries. If that is just what
@@ -88,7 +64,7 @@ func byRoot(layers []keptLayer, warn func(string)) (below, functions [][]*entry)
 func (c *converter) assemble(ctx context.Context, dir, name string, entries []*entry) (types.Zip, error) {
 	entries = parentsFirst(entries)
 	z := entries[0].zip
-	if !z.holdsExactly(entries) {
+	if z == nil || !z.holdsExactly(entries) {
 		var err error
 		if z, err = c.newZip(); err != nil {
 			return types.Zip{}, err

@@ -46,7 +46,7 @@ func TestBlocks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := ziptest.Below(imagetest.Flatten(layers), layerRoot)
+	want := ziptest.Below(imagetest.Flatten(layers), lambdaRoots.layer)
 	got := ziptest.Restore(t, layerZips(dir, result)...)
 	for p, n := range want {
 		if got[p].Body != n.Body { // a diff would be of megabytes

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -17,45 +18,76 @@ import (
 type converter struct {
 	dir        string // for the zips
 	compressor *compressor
+	roots      roots
+	overlap    string             // says which root is a link that cannot be followed
+	algorithms []digest.Algorithm // by which layers are hashed, SHA-256 first
 	wanted     wantedPaths
 	paths      atomic.Int64 // entries of all layers so far
+	linkBytes  atomic.Int64 // that symbolic links take at the moment
 	mu         sync.Mutex
 	zips       []*zipFile
+}
+
+// newConverter returns a converter that works in dir.
+func newConverter(dir string) *converter {
+	return &converter{
+		dir:        dir,
+		compressor: newCompressor(),
+		roots:      lambdaRoots,
+		algorithms: []digest.Algorithm{digest.SHA256},
+	}
 }
 
 // keptLayer is an image layer after the first step, and which of its entries
 // belong into the zips.
 type keptLayer struct {
-	diffID digest.Digest
-	kept   []*entry
+	diffID    digest.Digest
+	kept      []*entry
+	rootLinks map[*entry]string // as of the layer
+	again     bool              // the same layer is there once more above, and is kept there
 }
 
 // repackAll is the first step: it repacks each layer of the image, and finds what
-// of it is to be in the zips.
+// of it is to be in the zips. Mostly it reads the image once: only when it is
+// read is it known what else matters of it, and then it is read again.
 func (c *converter) repackAll(ctx context.Context, src Source, progress Progress) (*Image, []keptLayer, error) {
-	for {
+	for rootLinks := 0; ; {
 		img, layers, err := c.read(ctx, src, progress)
 		if err != nil {
 			return nil, nil, err
 		}
-		missing, err := resolve(ctx, layers, c.wanted)
+		if layers == nil { // digests by another algorithm
+			continue
+		}
+		missing, err := resolve(ctx, layers, c.roots, c.wanted)
 		if err != nil {
 			return nil, nil, err
 		}
-		kept, err := visible(ctx, layers)
+		kept, err := visible(ctx, layers, c.roots)
 		if err != nil {
 			return nil, nil, err
 		}
-		if unresolved(kept) != nil && c.wanted == nil && len(missing) > 0 {
+		to, overlap := c.roots.follow(kept)
+		if to != c.roots {
+			if rootLinks++; rootLinks > maxRootLinks {
+				return nil, nil, errors.Errorf("/opt or /var/task is a symbolic link that leads round in a circle, or through more than %d others: make it a directory in the image", maxRootLinks)
+			}
+			c.roots, c.wanted = to, nil
+			continue
+		}
+		c.overlap = overlap
+		e := unresolved(kept, c.roots)
+		if e != nil && c.wanted == nil && len(missing) > 0 {
 			// Rare: files linked from /opt to elsewhere in the image. They have
-			// gone by already, so the image is read again, with an eye on them.
+			// gone by already.
 			c.wanted = missing
 			continue
 		}
-		if unresolved(kept) != nil {
+		if e != nil {
 			dropCovered(kept)
+			e = unresolved(kept, c.roots)
 		}
-		if e := unresolved(kept); e != nil {
+		if e != nil {
 			return nil, nil, errors.Errorf("%s is a hard link to %s, which is no file in the image", quote("/"+e.path), quote("/"+e.link))
 		}
 		return img, kept, nil
@@ -63,7 +95,8 @@ func (c *converter) repackAll(ctx context.Context, src Source, progress Progress
 }
 
 // read repacks the layers of an image and checks that they are the ones that
-// its config names.
+// its config names. It returns no layers if they have to be read again, as the
+// config names them by an algorithm that they have not been hashed with.
 func (c *converter) read(ctx context.Context, src Source, progress Progress) (*Image, []*repacked, error) {
 	c.reset()
 	var mu sync.Mutex
@@ -75,29 +108,33 @@ func (c *converter) read(ctx context.Context, src Source, progress Progress) (*I
 			task.Done("")
 			return "", errors.Wrap(err, name)
 		}
-		task.Done(l.diffID)
+		task.Done(l.diffID())
 		mu.Lock()
 		defer mu.Unlock()
-		byDiffID[l.diffID] = l
-		return l.diffID, nil
+		byDiffID[l.diffID()] = l
+		return l.diffID(), nil
 	})
 	if err != nil {
 		return nil, nil, err
 	}
 	layers := make([]*repacked, len(img.DiffIDs))
 	for i, want := range img.DiffIDs {
-		if got := img.Layers[i]; got != want {
+		l := byDiffID[img.Layers[i]]
+		place := slices.Index(c.algorithms, want.Algorithm())
+		if place < 0 {
+			c.algorithms = append(c.algorithms, want.Algorithm())
+			return img, nil, nil
+		}
+		if got := l.digests[place]; got != want {
 			return nil, nil, errors.Errorf("layer %d of %d should be %s by the image's config, but what was read is %s: the image is damaged",
 				i+1, len(img.Layers), want, got)
 		}
-		layers[i] = byDiffID[want]
-		for _, l := range layers[:i] {
-			if l == layers[i] {
-				// What a hard link stands for depends on the layers below, so a
-				// layer that is there twice has entries of its own each time.
-				layers[i] = l.clone()
-			}
+		if slices.Contains(layers[:i], l) {
+			// What a hard link stands for depends on the layers below, so a
+			// layer that is there twice has entries of its own each time.
+			l = l.clone()
 		}
+		layers[i] = l
 	}
 	return img, layers, nil
 }

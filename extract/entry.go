@@ -36,24 +36,17 @@ const (
 	whiteoutOpaque = whiteoutMeta + ".opq"
 )
 
-// Where the content of Lambda layers and of a function is in an image
-// (Lambda developer guide: layers are extracted to /opt, a function's package
-// to /var/task).
-const (
-	layerRoot    = "opt"
-	functionRoot = "var/task"
-)
-
-// outside stands for a root where files are kept that are below none, for the
-// hard links that lead to them.
-const outside = ""
-
 // entry is a tar entry that matters for what the image has below a root, or
 // for what it deletes there.
 type entry struct {
-	path string // cleaned, below the image's root, no leading slash
+	path string // cleaned, below the image's root, no leading slash; no part of it leads through a link of its layer
 	kind kind
-	link string // what a hard link points to, a cleaned path
+	// changed is true if mode or time are no longer those of the zip that the
+	// entry was written to.
+	changed bool
+	perm    uint16 // permissions
+	modTime int64  // seconds since 1970
+	link    string // what a hard link points to, a path like the entry's own
 	// header is the zip entry that the tar entry becomes; nil if it becomes
 	// none. A hard link's has no content: it takes that of its target.
 	header *zip.FileHeader
@@ -94,20 +87,6 @@ func (e *entry) isCopy() bool { return e.link != "" }
 // isDangling reports whether the entry was a hard link whose target is not known.
 func (e *entry) isDangling() bool { return e.kind == kindFile && e.zip == nil }
 
-// rootOf returns the root that a path is below, or outside; concerned is false
-// if nothing at that path can make a difference to what is below a root.
-func rootOf(name string) (root string, concerned bool) {
-	for _, root := range []string{layerRoot, functionRoot} {
-		if below(name, root) {
-			return root, true
-		}
-		if name == root || name == "" || below(root, name) {
-			concerned = true
-		}
-	}
-	return outside, concerned
-}
-
 // quote makes a name fit for a message, however long it is and whatever
 // characters it has.
 func quote(name string) string {
@@ -121,7 +100,7 @@ func quote(name string) string {
 // newEntry says what a tar header means, its zip entry aside. It returns nil
 // for what is no part of an image's tree.
 func newEntry(h *tar.Header) (*entry, error) {
-	e := &entry{path: cleanPath(h.Name)}
+	e := &entry{path: cleanPath(h.Name), perm: uint16(h.Mode & 0o777), modTime: h.ModTime.Unix()}
 	dirname, base := path.Split(e.path)
 	switch {
 	case base == whiteoutOpaque && !isMeta(dirname):
@@ -164,7 +143,7 @@ func isMeta(p string) bool { return strings.Contains("/"+p, "/"+whiteoutMeta) }
 
 // newHeader makes the header of the zip entry for a tar entry. Its name is the
 // path below root; sizes, CRC and method are the writer's to fill in.
-func newHeader(e *entry, h *tar.Header, root string) *zip.FileHeader {
+func newHeader(e *entry, root string) *zip.FileHeader {
 	z := &zip.FileHeader{Name: e.path, Method: zip.Store, ReaderVersion: 20}
 	if root != "" {
 		z.Name = e.path[len(root)+1:]
@@ -175,10 +154,15 @@ func newHeader(e *entry, h *tar.Header, root string) *zip.FileHeader {
 	if !isASCII(z.Name) && utf8.ValidString(z.Name) {
 		z.Flags |= flagUTF8
 	}
-	z.SetMode(zipMode(e.kind, fs.FileMode(h.Mode)&fs.ModePerm))
+	setMetadata(z, e)
 	z.CreatorVersion |= 20
-	setTime(z, h.ModTime)
 	return z
+}
+
+// setMetadata records an entry's mode and time.
+func setMetadata(z *zip.FileHeader, e *entry) {
+	z.SetMode(zipMode(e.kind, fs.FileMode(e.perm)))
+	setTime(z, e.modTime)
 }
 
 func isASCII(s string) bool {
@@ -217,10 +201,10 @@ func zipMode(k kind, perm fs.FileMode) fs.FileMode {
 // field 0x5455 of Info-ZIP, 32 bits of seconds since 1970). Info-ZIP takes
 // seconds over 31 bits for a time after 2038 or before 1970 by what the MS-DOS
 // date says.
-func setTime(z *zip.FileHeader, t time.Time) {
+func setTime(z *zip.FileHeader, sec int64) {
 	const first, last = -1 << 31, 1<<32 - 1
-	sec := min(max(t.Unix(), first), last)
-	t = time.Unix(sec, 0).UTC()
+	sec = min(max(sec, first), last)
+	t := time.Unix(sec, 0).UTC()
 	dos := t
 	if t.Year() < 1980 { // the first that MS-DOS can say; its last is 2107
 		dos = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)

@@ -7,8 +7,9 @@ import (
 	"context"
 	"os"
 
-	"github.com/awslabs/aws-lambda-container-image-converter/types"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/types"
 )
 
 // Options are what Convert needs to know besides the source.
@@ -50,7 +51,7 @@ func Convert(ctx context.Context, src Source, name string, o Options) (*types.Im
 		return nil, err
 	}
 	defer os.RemoveAll(work)
-	c := &converter{dir: work, compressor: newCompressor()}
+	c := newConverter(work)
 	defer c.close()
 	img, layers, err := c.repackAll(ctx, src, o.Progress)
 	if err != nil {
@@ -60,6 +61,7 @@ func Convert(ctx context.Context, src Source, name string, o Options) (*types.Im
 		Name:     name,
 		ID:       img.ID,
 		Digest:   img.Digest,
+		EngineID: img.EngineID,
 		Platform: img.Platform,
 		Layers:   []types.Layer{},
 	}

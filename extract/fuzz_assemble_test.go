@@ -50,9 +50,9 @@ func FuzzAssemble(f *testing.F) {
 		tree := imagetest.Flatten(layers)
 		dangling := false
 		for p, n := range tree {
-			dangling = dangling || n.Kind == imagetest.KindDangling && (below(p, layerRoot) || below(p, functionRoot))
+			dangling = dangling || n.Kind == imagetest.KindDangling && (below(p, lambdaRoots.layer) || below(p, lambdaRoots.function))
 		}
-		nothing := len(ziptest.Below(tree, layerRoot)) == 0 && len(ziptest.Below(tree, functionRoot)) == 0
+		nothing := len(ziptest.Below(tree, lambdaRoots.layer)) == 0 && len(ziptest.Below(tree, lambdaRoots.function)) == 0
 		switch {
 		case dangling && (err == nil || !strings.Contains(err.Error(), "is a hard link to")),
 			!dangling && nothing && (err == nil || !strings.Contains(err.Error(), "has nothing below")),

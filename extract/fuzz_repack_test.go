@@ -43,8 +43,8 @@ func FuzzRepack(f *testing.F) {
 			t.Skip()
 		}
 		l, _, err := repackOne(t, t.Context(), bytes.NewReader(layer))
-		if err == nil && (!ok || l.diffID != digest.FromBytes(content)) {
-			t.Errorf("the layer is taken for %s, but it is %s (%t)", l.diffID, digest.FromBytes(content), ok)
+		if err == nil && (!ok || l.diffID() != digest.FromBytes(content)) {
+			t.Errorf("the layer is taken for %s, but it is %s (%t)", l.diffID(), digest.FromBytes(content), ok)
 		}
 		zips, err := zipsOf(t.Context(), t, generatedLayers{func() io.Reader { return bytes.NewReader(layer) }})
 		ziptest.CheckAll(t, zips, err)

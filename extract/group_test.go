@@ -2,8 +2,12 @@ package extract
 
 import (
 	"fmt"
+	"math"
+	"math/bits"
 	"strings"
 	"testing"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/testrun"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
@@ -21,9 +25,10 @@ func filesOf(sizes map[string]int64) (entries []*entry) {
 	return entries
 }
 
-// mergeDown takes the two neighbours that are smallest together, at each step
-// anew.
+// TestMergeDown guards against a group that is larger than it has to be, and so
+// perhaps than Lambda takes.
 func TestMergeDown(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		sizes []int64
 		most  int
@@ -35,22 +40,76 @@ func TestMergeDown(t *testing.T) {
 		{[]int64{5, 1, 1, 9, 2}, 3, "0+1+2 3 4"},
 		{[]int64{5, 1, 1, 9, 2}, 2, "0+1+2 3+4"},
 		{[]int64{5, 1, 1, 9, 2}, 1, "0+1+2+3+4"},
-		{[]int64{1, 1, 1}, 2, "0+1 2"}, // the first of equals
+		{[]int64{20, 15, 15, 20}, 2, "0+1 2+3"}, // not 50 and 20
+		{[]int64{9, 1, 1, 1, 3}, 3, "0 1+2+3 4"},
+		{[]int64{1, 1, 1}, 2, "0 1+2"},
+		{[]int64{0, 0, 0}, 2, "0 1+2"},
+		{[]int64{900 << 30, 900 << 30, 900 << 30}, 2, "0 1+2"},
 		{nil, 1, ""},
 	} {
-		var groups []group
-		for i, n := range test.sizes {
-			name := fmt.Sprint(i)
-			groups = append(groups, newGroup(filesOf(map[string]int64{"opt/" + name: n}), digest.Digest(name)))
-		}
-		var got []string
-		for _, g := range mergeDown(groups, test.most) {
-			got = append(got, strings.ReplaceAll(strings.Trim(fmt.Sprint(g.diffIDs), "[]"), " ", "+"))
-		}
-		if strings.Join(got, " ") != test.want {
+		if got := mergedTo(test.sizes, test.most); got != test.want {
 			t.Errorf("%v to at most %d: got %q, want %s", test.sizes, test.most, got, test.want)
 		}
 	}
+}
+
+// mergedTo describes the groups that layers of these sizes are merged to.
+func mergedTo(sizes []int64, most int) string {
+	var groups []group
+	for i, n := range sizes {
+		name := fmt.Sprint(i)
+		groups = append(groups, newGroup(filesOf(map[string]int64{"opt/" + name: n}), digest.Digest(name)))
+	}
+	var got []string
+	for _, g := range mergeDown(groups, most) {
+		got = append(got, strings.ReplaceAll(strings.Trim(fmt.Sprint(g.diffIDs), "[]"), " ", "+"))
+	}
+	return strings.Join(got, " ")
+}
+
+// TestPartition compares with trying all partitions.
+func TestPartition(t *testing.T) {
+	t.Parallel()
+	rng := testrun.Random(t)
+	for range 500 {
+		sizes := make([]int64, 1+rng.IntN(9))
+		for i := range sizes {
+			sizes[i] = rng.Int64N(30)
+		}
+		groups := 1 + rng.IntN(len(sizes))
+		largest, squares := int64(math.MaxInt64), int64(math.MaxInt64)
+		for cuts := range 1 << (len(sizes) - 1) {
+			if bits.OnesCount(uint(cuts)) != groups-1 {
+				continue
+			}
+			var ends []int
+			for i := range len(sizes) - 1 {
+				if cuts>>i&1 == 1 {
+					ends = append(ends, i+1)
+				}
+			}
+			if l, s := figures(sizes, append(ends, len(sizes))); l < largest || l == largest && s < squares {
+				largest, squares = l, s
+			}
+		}
+		if l, s := figures(sizes, partition(sizes, groups)); l != largest || s != squares {
+			t.Errorf("%v in %d groups: ends %v with largest %d, squares %d; there is one with %d, %d",
+				sizes, groups, partition(sizes, groups), l, s, largest, squares)
+		}
+	}
+}
+
+// figures returns the size of the largest group and the sum of the squares.
+func figures(sizes []int64, ends []int) (largest, squares int64) {
+	start := 0
+	for _, end := range ends {
+		sum := int64(0)
+		for _, n := range sizes[start:end] {
+			sum += n
+		}
+		largest, squares, start = max(largest, sum), squares+sum*sum, end
+	}
+	return largest, squares
 }
 
 // largest names what to look at: neither all of /opt nor one file of thousands.
@@ -74,7 +133,7 @@ func TestLargest(t *testing.T) {
 			[]types.Usage{{Path: "/opt/lib/deep/model.bin", Size: 90}, {Path: "/opt/lib/c", Size: 5}, {Path: "/opt/lib/deep/b", Size: 4}},
 		},
 	} {
-		if diff := cmp.Diff(test.want, largest(filesOf(test.sizes))); diff != "" {
+		if diff := cmp.Diff(test.want, largest(filesOf(test.sizes), lambdaRoots)); diff != "" {
 			t.Errorf("%v (-want +got):\n%s", test.sizes, diff)
 		}
 	}

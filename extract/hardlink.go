@@ -35,9 +35,10 @@ type resolver struct {
 	places []map[string][]int // for each layer, once needed: where in entries a path is
 	hidden []*overlay         // likewise: its whiteouts
 	left   []*view            // likewise: what it leaves to the layers above
-	read   wantedPaths        // outside the roots, whose content was kept
-	want   wantedPaths        // outside the roots, whose content has to be kept
-	err    error              // a layer has too many paths
+	roots  roots
+	read   wantedPaths // outside the roots, whose content was kept
+	want   wantedPaths // outside the roots, whose content has to be kept
+	err    error       // a layer has too many paths
 }
 
 // view is what a layer looks like from above.
@@ -50,12 +51,13 @@ type view struct {
 // target. A link whose target is not to be found becomes a file without
 // content (zip is nil); want then says what paths outside the roots have to
 // be kept for finding it, besides those in read.
-func resolve(ctx context.Context, layers []*repacked, read wantedPaths) (want wantedPaths, err error) {
+func resolve(ctx context.Context, layers []*repacked, at roots, read wantedPaths) (want wantedPaths, err error) {
 	r := resolver{
 		layers: layers,
 		places: make([]map[string][]int, len(layers)),
 		hidden: make([]*overlay, len(layers)),
 		left:   make([]*view, len(layers)),
+		roots:  at,
 		read:   read,
 		want:   make(wantedPaths),
 	}
@@ -88,7 +90,7 @@ func (r *resolver) find(i, j int, name string, hops int) *entry {
 	if hops > maxHops {
 		return nil
 	}
-	if root, _ := rootOf(name); root == outside && r.read[name] != isTarget {
+	if root, _ := r.roots.of(name); root == outside && r.read[name] != isTarget {
 		// All that is known of the path is which hard links there are, and so
 		// what else may be asked for once it is read.
 		if r.want[name] != isTarget {
@@ -101,13 +103,22 @@ func (r *resolver) find(i, j int, name string, hops int) *entry {
 		}
 		return nil
 	}
-	// In its own layer the link may come before what takes the place of its
-	// target, or before the target: it is the last one before the link, else the
-	// first after it.
-	if places := r.at(i)[name]; len(places) > 0 {
-		before, _ := slices.BinarySearch(places, j)
-		return r.follow(i, places[max(before, 1)-1], hops)
+	// As when the tar is unpacked: what the layer itself has there when the link
+	// comes, else what the layers below have. Some tars have the link first.
+	places := r.at(i)[name]
+	before, _ := slices.BinarySearch(places, j)
+	if before > 0 {
+		return r.follow(i, places[before-1], hops)
 	}
+	if e := r.findBelow(i, name, hops); e != nil || len(places) == 0 {
+		return e
+	}
+	return r.follow(i, places[0], hops)
+}
+
+// findBelow returns the entry that has the content of a path in the layers below
+// layer i, as that one sees them; nil if there is none.
+func (r *resolver) findBelow(i int, name string, hops int) *entry {
 	if n, clear := r.whiteouts(i).find(name); !clear || n.whiteout {
 		return nil
 	}
@@ -178,10 +189,10 @@ func (r *resolver) at(i int) map[string][]int {
 }
 
 // unresolved returns a hard link to nothing that is to be in a zip, or nil.
-func unresolved(layers []keptLayer) *entry {
+func unresolved(layers []keptLayer, at roots) *entry {
 	for _, l := range layers {
 		for _, e := range l.kept {
-			if root, _ := rootOf(e.path); root != outside && e.isDangling() {
+			if root, _ := at.of(e.path); root != outside && e.isDangling() {
 				return e
 			}
 		}

@@ -107,7 +107,7 @@ func convertOnly(t testing.TB, ctx context.Context, src Source) error {
 // were read.
 func repackOne(t testing.TB, ctx context.Context, layer io.Reader) (l *repacked, read int64, err error) {
 	t.Helper()
-	p := &converter{dir: testrun.MemoryDir(t), compressor: newCompressor()}
+	p := newConverter(testrun.MemoryDir(t))
 	defer p.close()
 	r := &counter{r: layer}
 	l, err = p.repack(ctx, r)

@@ -14,8 +14,9 @@ import (
 func checkRestored(t testing.TB, dir string, result *types.Image, layers [][]imagetest.Entry) {
 	t.Helper()
 	tree := imagetest.Flatten(layers)
-	ziptest.Compare(t, ziptest.Restore(t, layerZips(dir, result)...), ziptest.Below(tree, layerRoot))
-	ziptest.Compare(t, ziptest.Restore(t, functionZip(dir, result)...), ziptest.Below(tree, functionRoot))
+	opt, task, _ := imagetest.Roots(tree)
+	ziptest.Compare(t, ziptest.Restore(t, layerZips(dir, result)...), ziptest.Below(tree, opt))
+	ziptest.Compare(t, ziptest.Restore(t, functionZip(dir, result)...), ziptest.Below(tree, task))
 }
 
 // checkUnzipped fails unless Info-ZIP makes of the zips what they hold.
@@ -43,8 +44,8 @@ func listing(t testing.TB, dir string, result *types.Image) string {
 			all = append(all, root+"/"+p)
 		}
 	}
-	add(layerRoot, ziptest.Restore(t, layerZips(dir, result)...))
-	add(functionRoot, ziptest.Restore(t, functionZip(dir, result)...))
+	add(lambdaRoots.layer, ziptest.Restore(t, layerZips(dir, result)...))
+	add(lambdaRoots.function, ziptest.Restore(t, functionZip(dir, result)...))
 	slices.Sort(all)
 	return strings.Join(all, " ")
 }

@@ -43,7 +43,7 @@ func TestHostileNames(t *testing.T) {
 		{"links that climb", slices.Concat(
 			tartest.Header("opt/a", tar.TypeSymlink, 0, func(b []byte) { copy(b[157:], "../../../../etc/passwd") }),
 			tartest.Header("opt/b", tar.TypeSymlink, 0, func(b []byte) { copy(b[157:], "/etc/passwd") }),
-			file("opt/a/c"), file("opt/b/c")), "a/c b/c"},
+			file("opt/a/c"), file("opt/b/c")), "a b"},
 		{"hard link that climbs to what the machine has", slices.Concat(
 			tartest.Header("opt/a", tar.TypeLink, 0, func(b []byte) { copy(b[157:], "../../../../../../../../../../etc/passwd") })), "is a hard link to"},
 		{"duplicates", slices.Concat(file("opt/a"), file("./opt/a"), file("opt//a"), file("opt/x/../a"), file("/opt/a")), "a"},

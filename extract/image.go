@@ -26,6 +26,9 @@ type Image struct {
 	ID digest.Digest
 	// Digest is that of the manifest, empty if the source has none.
 	Digest digest.Digest
+	// EngineID is what the engine calls the image that it comes from, which may
+	// be any of its digests; empty for other sources.
+	EngineID digest.Digest
 	// Platform is OS/ARCHITECTURE or OS/ARCHITECTURE/VARIANT.
 	Platform string
 	// DiffIDs are those that the config names, lowest layer first.

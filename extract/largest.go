@@ -18,7 +18,7 @@ type usage struct {
 // largest returns the three files or directories that take most, none of them
 // within another. A directory below a root stands for itself if no single thing
 // in it makes up more than half of it.
-func largest(entries []*entry) (top []types.Usage) {
+func largest(entries []*entry, at roots) (top []types.Usage) {
 	root := new(usage)
 	for _, e := range entries {
 		size := e.size()
@@ -49,7 +49,7 @@ func largest(entries []*entry) (top []types.Usage) {
 	}
 	var open func(u *usage)
 	open = func(u *usage) {
-		divide := below(layerRoot+"/", u.path) || below(functionRoot+"/", u.path)
+		divide := below(at.layer+"/", u.path) || below(at.function+"/", u.path)
 		for _, c := range u.children {
 			divide = divide || 2*c.size > u.size
 		}

@@ -3,8 +3,9 @@ package extract
 import (
 	"strings"
 
-	"github.com/awslabs/aws-lambda-container-image-converter/types"
 	"github.com/pkg/errors"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/types"
 )
 
 // Bounds on what an image can make the program do. No image that a container
@@ -25,10 +26,24 @@ const (
 	// maxWindow bounds the memory that a zstd stream may ask for, in bytes. It
 	// is what `zstd --long` uses by default.
 	maxWindow = 128 << 20
+	// maxDictionary is likewise for xz: what `xz -9` uses.
+	maxDictionary = 64 << 20
 	// maxWarnings is how many things that are left out are named.
 	maxWarnings = 10
-	// maxHops is how many hard links may lead from one to the next.
+	// maxHops is how many links may lead from one to the next. It is containerd's
+	// bound for symbolic links; Linux's own is 40.
 	maxHops = 255
+	// maxLinkBytes is how much memory the symbolic links of the layers that are
+	// read at a time may take, and linkNodeSize what each of them and of the
+	// directories above takes besides its name and text, in bytes.
+	maxLinkBytes = 48 << 20
+	linkNodeSize = 96
+	// maxLinkSteps bounds the time for following a layer's symbolic links, in
+	// path components.
+	maxLinkSteps = 10_000_000
+	// maxRootLinks is how many symbolic links may lead from /opt to the directory
+	// that it stands for. The image is read once more for each.
+	maxRootLinks = 8
 )
 
 var errTooMuch = errors.Errorf("more than %d MB below /opt and /var/task; Lambda takes %d MB in all", maxContent>>20, types.MaxUnzippedSize>>20)
@@ -44,4 +59,8 @@ func checkPath(p string) error {
 		return errors.Errorf("the path is %d directories deep; %d are supported", n, maxDepth)
 	}
 	return nil
+}
+
+func errTooLongLink(text string) error {
+	return errors.Errorf("it is a link to a path of %d bytes; Linux allows %d", len(text), maxPath)
 }

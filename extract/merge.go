@@ -2,9 +2,6 @@ package extract
 
 import (
 	"path"
-	"slices"
-
-	"github.com/opencontainers/go-digest"
 )
 
 // merge returns what unzipping the layers in order gives, as the entries of one
@@ -23,38 +20,6 @@ func merge(layers ...[]*entry) (merged []*entry) {
 		}
 	}
 	return merged
-}
-
-// group is the content of one Lambda layer.
-type group struct {
-	entries []*entry
-	diffIDs []digest.Digest // of the image layers that it comes from, lowest first
-	size    int64           // of its files, in bytes
-}
-
-func newGroup(entries []*entry, diffIDs ...digest.Digest) group {
-	g := group{entries: entries, diffIDs: diffIDs}
-	for _, e := range entries {
-		g.size += e.size()
-	}
-	return g
-}
-
-// mergeDown merges neighbours, the two that are smallest together first, until
-// there are no more than most; most 0 is no limit.
-func mergeDown(groups []group, most int) []group {
-	for most > 0 && len(groups) > most {
-		at := 0
-		for i := range groups[1:] {
-			if groups[i].size+groups[i+1].size < groups[at].size+groups[at+1].size {
-				at = i
-			}
-		}
-		a, b := groups[at], groups[at+1]
-		groups[at] = newGroup(merge(a.entries, b.entries), append(a.diffIDs, b.diffIDs...)...)
-		groups = slices.Delete(groups, at+1, at+2)
-	}
-	return groups
 }
 
 // parentsFirst puts each directory before what it holds, as most tars do: unzip

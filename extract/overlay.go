@@ -35,16 +35,15 @@ func newOverlay() *overlay {
 // full reports that there are more paths than maxPaths.
 func (o *overlay) full() bool { return len(o.nodes) > maxPaths }
 
-// add records an entry: at its path what it is, above it directories.
+// add records an entry: at its path what it is, above it directories. Engines make
+// these for what is deleted too.
 func (o *overlay) add(e *entry) {
 	at := 0
 	for part := range strings.SplitSeq(e.path, "/") {
 		if part == "" || o.full() { // the image's root
 			break
 		}
-		if !e.deletes() {
-			o.nodes[at].kinds |= setOf(kindDir)
-		}
+		o.nodes[at].kinds |= setOf(kindDir)
 		child, ok := o.children[edge{at, part}]
 		if !ok {
 			child = len(o.nodes)
@@ -58,6 +57,7 @@ func (o *overlay) add(e *entry) {
 		n.whiteout = true
 	case kindOpaque:
 		n.opaque = true
+		n.kinds |= setOf(kindDir)
 	default:
 		n.kinds |= setOf(e.kind)
 		n.explicit = true

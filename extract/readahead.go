@@ -2,7 +2,8 @@ package extract
 
 import (
 	"context"
-	"crypto/sha256"
+	_ "crypto/sha512" // the other algorithms of digests
+	"hash"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -19,11 +20,11 @@ const (
 // and hashes it on the way: fetching (or decompressing), hashing and repacking
 // go on side by side.
 type readahead struct {
-	full chan *chunk
-	free chan *chunk
-	stop chan struct{}
-	done sync.WaitGroup
-	hash []byte
+	full    chan *chunk
+	free    chan *chunk
+	stop    chan struct{}
+	done    sync.WaitGroup
+	digests []digest.Digest // of the whole, by each of the algorithms
 
 	current *chunk
 	pos     int
@@ -39,7 +40,7 @@ type chunk struct {
 }
 
 // newReadahead begins to read r; it stops when ctx ends.
-func newReadahead(ctx context.Context, r io.Reader) *readahead {
+func newReadahead(ctx context.Context, r io.Reader, algorithms ...digest.Algorithm) *readahead {
 	a := &readahead{
 		full: make(chan *chunk, chunkCount),
 		free: make(chan *chunk, chunkCount),
@@ -84,12 +85,19 @@ func newReadahead(ctx context.Context, r io.Reader) *readahead {
 		}
 	})
 	a.done.Go(func() {
-		h := sha256.New()
+		hashes := make([]hash.Hash, len(algorithms))
+		for i, algorithm := range algorithms {
+			hashes[i] = algorithm.Hash()
+		}
 		for c := range toHash {
-			h.Write(c.buf[:c.n])
+			for _, h := range hashes {
+				h.Write(c.buf[:c.n])
+			}
 			a.release(c)
 		}
-		a.hash = h.Sum(nil)
+		for i, h := range hashes {
+			a.digests = append(a.digests, digest.NewDigest(algorithms[i], h))
+		}
 	})
 	return a
 }
@@ -116,13 +124,13 @@ func (a *readahead) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// finish reads what the consumer left and returns the digest of the whole.
-func (a *readahead) finish() (digest.Digest, error) {
+// finish reads what the consumer left and returns the digests of the whole.
+func (a *readahead) finish() ([]digest.Digest, error) {
 	if _, err := io.Copy(io.Discard, a); err != nil {
-		return "", err
+		return nil, err
 	}
 	a.done.Wait()
-	return digest.NewDigestFromBytes(digest.SHA256, a.hash), nil
+	return a.digests, nil
 }
 
 // close ends the reading; it waits for a read under way.

@@ -61,7 +61,27 @@ func TestRefused(t *testing.T) {
 		{"no layers", layers{}, nothing},
 		{"empty layers", layers{{}, {}}, nothing},
 		{"nothing below /opt", layers{{imagetest.Dir("opt/"), imagetest.Dir("var/task/"), imagetest.File("etc/a", "1"), imagetest.File("opt-a", "2")}}, nothing},
-		{"/opt a link to elsewhere", layers{{imagetest.Symlink("opt", "usr/opt"), imagetest.File("usr/opt/a", "1")}}, nothing},
+		{
+			"/opt a link to nowhere",
+			layers{{imagetest.Symlink("opt", "usr/opt"), imagetest.File("usr/a", "1")}},
+			`^test has nothing below /opt \(a symbolic link to "/usr/opt"\) or /var/task: put the files where the link points, or make it a directory`,
+		},
+		{
+			"/opt a link to all",
+			layers{{imagetest.Symlink("opt", "usr/.."), imagetest.File("usr/a", "1")}},
+			`^test: /opt is a symbolic link to "/", which overlaps with /opt: .* make it a directory`,
+		},
+		{"/opt a link to a link back", layers{{imagetest.Symlink("opt", "/usr"), imagetest.Symlink("usr", "opt")}}, "lead round in a circle|leads round in a circle"},
+		{
+			"path in a circle",
+			layers{{imagetest.Symlink("opt/a", "b"), imagetest.Symlink("opt/b", "../opt/a"), imagetest.File("opt/a/c", "1")}},
+			`^layer 0: "opt/a/c": symbolic links lead round in a circle at "/opt/`,
+		},
+		{
+			"hard link in a circle",
+			layers{{imagetest.Symlink("opt/a", "a"), imagetest.Hardlink("opt/c", "opt/a/c")}},
+			`^layer 0: "opt/c": symbolic links lead round in a circle at "/opt/a"`,
+		},
 		{"nothing left below /opt", layers{{imagetest.File("opt/a", "1")}, {imagetest.Whiteout("opt/a")}}, nothing},
 		{"/opt gone", layers{{imagetest.File("opt/d/a", "1")}, {imagetest.File("opt", "2")}}, nothing},
 		{"nothing but special files below /opt", layers{{imagetest.Fifo("opt/a")}}, nothing},

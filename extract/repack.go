@@ -24,22 +24,24 @@ func (c *converter) repack(ctx context.Context, r io.Reader) (*repacked, error) 
 		return nil, err
 	}
 	defer content.Close()
-	ahead := newReadahead(ctx, content)
+	ahead := newReadahead(ctx, content, c.algorithms...)
 	defer ahead.close()
 
-	l := &repacked{zips: make(map[string]*zipFile)}
+	l := &repacked{rootLinks: make(map[*entry]string), zips: make(map[string]*zipFile)}
 	g, ctx := errgroup.WithContext(ctx)
 	batches := make(chan *batch, cap(c.compressor.slots))
 	g.Go(func() error { return c.write(batches, l) })
 	g.Go(func() error {
 		defer close(batches)
-		t := &tarReader{converter: c, ctx: ctx, tar: tar.NewReader(ahead), layer: l, batches: batches}
+		links := newLinkTree(&c.linkBytes)
+		defer links.release()
+		t := &tarReader{converter: c, ctx: ctx, tar: tar.NewReader(ahead), layer: l, links: links, batches: batches}
 		return t.read()
 	})
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	l.diffID, err = ahead.finish()
+	l.digests, err = ahead.finish()
 	if err != nil {
 		return nil, err
 	}
@@ -48,6 +50,7 @@ func (c *converter) repack(ctx context.Context, r io.Reader) (*repacked, error) 
 			return nil, err
 		}
 	}
+	l.shareMetadata()
 	return l, nil
 }
 
@@ -58,6 +61,7 @@ type tarReader struct {
 	ctx     context.Context
 	tar     *tar.Reader
 	layer   *repacked
+	links   *linkTree
 	batches chan<- *batch
 	batch   *batch // being filled
 	window  []byte // the end of a file's block before
@@ -92,7 +96,10 @@ func (t *tarReader) entry(h *tar.Header) error {
 	if e == nil || err != nil {
 		return err
 	}
-	root, concerned := rootOf(e.path)
+	if err := t.links.enter(e, h.Linkname); err != nil {
+		return err
+	}
+	root, concerned := t.roots.of(e.path)
 	wanted := t.wanted[e.path]
 	if !concerned && wanted == notWanted && e.kind != kindHardlink {
 		return nil
@@ -101,17 +108,22 @@ func (t *tarReader) entry(h *tar.Header) error {
 		return err
 	}
 	if len(h.Linkname) > maxPath {
-		return errors.Errorf("it is a link to a path of %d bytes; Linux allows %d", len(h.Linkname), maxPath)
+		return errTooLongLink(h.Linkname)
 	}
 	if t.paths.Add(1) > maxPaths {
 		return errTooManyPaths
 	}
 	t.layer.entries = append(t.layer.entries, e)
+	if root == outside && concerned && !e.deletes() {
+		if text := t.links.text(e.path); text != "" {
+			t.layer.rootLinks[e] = text
+		}
+	}
 	inside := root != outside || wanted == isTarget
 	if !inside || e.kind >= kindSpecial {
 		return nil
 	}
-	e.header = newHeader(e, h, root)
+	e.header = newHeader(e, root)
 	switch e.kind {
 	case kindHardlink:
 		return nil // the content is its target's
@@ -190,7 +202,7 @@ func (c *converter) writeBatch(b *batch, l *repacked) error {
 	}
 	in, out := b.in, b.out.Bytes()
 	for _, s := range b.segments {
-		root, _ := rootOf(s.entry.path)
+		root, _ := c.roots.of(s.entry.path)
 		z := l.zips[root]
 		if z == nil {
 			var err error

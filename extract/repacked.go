@@ -9,20 +9,30 @@ import (
 // repacked is one image layer after the first step: zips of all that it has
 // below the roots, and an index of that and of what it deletes.
 type repacked struct {
-	diffID  digest.Digest
-	entries []*entry // in the order of the tar
-	zips    map[string]*zipFile
+	digests []digest.Digest // of the uncompressed tar, by each algorithm, SHA-256 first
+	entries []*entry        // in the order of the tar
+	// rootLinks are the symbolic links that are a root, or above one, with their
+	// texts.
+	rootLinks map[*entry]string
+	zips      map[string]*zipFile
 }
+
+// diffID is what the layer is called, by whatever algorithm its image names it.
+func (l *repacked) diffID() digest.Digest { return l.digests[0] }
 
 // clone returns the layer with other entries of the same content.
 func (l *repacked) clone() *repacked {
 	c := *l
 	c.entries = make([]*entry, len(l.entries))
+	c.rootLinks = make(map[*entry]string)
 	for i, e := range l.entries {
 		copied := *e
 		if e.header != nil {
 			header := *e.header
 			copied.header = &header
+		}
+		if text, ok := l.rootLinks[e]; ok {
+			c.rootLinks[&copied] = text
 		}
 		c.entries[i] = &copied
 	}

@@ -10,25 +10,31 @@ import (
 
 // visible returns for each layer which of its entries belong into its Lambda
 // layer, so that unzipping all of them in order gives the image's tree.
-func visible(ctx context.Context, layers []*repacked) ([]keptLayer, error) {
+func visible(ctx context.Context, layers []*repacked, at roots) ([]keptLayer, error) {
 	kept := make([]keptLayer, len(layers))
 	above := newOverlay()
 	seen := make(map[digest.Digest]bool)
+	bare := make(bareDirs)
 	for i, l := range slices.Backward(layers) {
-		kept[i].diffID = l.diffID
+		kept[i].diffID, kept[i].rootLinks = l.diffID(), l.rootLinks
 		// Lambda refuses the same layer twice in a function. The upper one
 		// alone gives the same tree: all that the lower one holds is in it.
-		if seen[l.diffID] {
+		if seen[l.diffID()] {
+			kept[i].again = true
 			continue
 		}
-		seen[l.diffID] = true
+		seen[l.diffID()] = true
 		current, err := l.current()
 		if err != nil {
 			return nil, err
 		}
 		for _, e := range current {
-			if !e.deletes() && !above.hides(e) {
+			gone := e.deletes() || above.hides(e)
+			if !gone {
 				kept[i].kept = append(kept[i].kept, e)
+			}
+			if gone || e.kind == kindSpecial {
+				bare.add(e, i, above, at)
 			}
 		}
 		for _, e := range current {
@@ -41,6 +47,7 @@ func visible(ctx context.Context, layers []*repacked) ([]keptLayer, error) {
 			return nil, ctx.Err()
 		}
 	}
+	bare.keep(kept, at)
 	return kept, nil
 }
 

@@ -10,8 +10,9 @@ import (
 	"io"
 	"os"
 
-	"github.com/awslabs/aws-lambda-container-image-converter/types"
 	"github.com/pkg/errors"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/types"
 )
 
 // zipFile is a zip on disk: first written, entry after entry, then a source
@@ -89,8 +90,14 @@ func (z *zipFile) writeSegment(s segment, in, out []byte) error {
 }
 
 // copyEntry adds the content of a closed zip's entry under the header h, which
-// may be of another name: compressed bytes go over as they are.
+// may be of another name: compressed bytes go over as they are. from is nil for a
+// directory that is in none.
 func (z *zipFile) copyEntry(h zip.FileHeader, from *zipFile, place int) error {
+	if from == nil {
+		z.count(&h)
+		_, err := z.zip.CreateRaw(&h)
+		return err
+	}
 	if from.raw == nil {
 		var err error
 		if from.raw, err = zip.OpenReader(from.path); err != nil {
@@ -159,7 +166,7 @@ func (z *zipFile) holdsExactly(entries []*entry) bool {
 		return false
 	}
 	for i, e := range entries {
-		if e.zip != z || e.place != i || e.isCopy() {
+		if e.zip != z || e.place != i || e.isCopy() || e.changed {
 			return false
 		}
 	}

@@ -3,9 +3,12 @@ package integration
 import (
 	"flag"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/docker/cli/cli/context/docker"
+	"github.com/docker/cli/cli/context/store"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/internal/fakeengine"
@@ -25,17 +28,41 @@ func (r *rig) startEngine(ts *testscript.TestScript, args []string) {
 		ts.Check(err)
 		engine.Fail(fakeengine.Export, fakeengine.Fault{After: size * 3 / 4, Stall: true})
 	}
+	var host string
 	switch {
 	case *secure:
-		host, certificates := engine.StartTLS(r.t)
-		ts.Setenv("DOCKER_HOST", host)
+		var certificates string
+		host, certificates = engine.StartTLS(r.t)
 		ts.Setenv("DOCKER_CERT_PATH", certificates)
 		ts.Setenv("DOCKER_TLS_VERIFY", "1")
 	case *unix:
-		ts.Setenv("DOCKER_HOST", engine.StartUnix(r.t))
+		host = engine.StartUnix(r.t)
 	default:
-		ts.Setenv("DOCKER_HOST", engine.Start(r.t))
+		host = engine.Start(r.t)
 	}
+	ts.Setenv("DOCKER_HOST", host)
+	_, address, _ := strings.Cut(host, "://")
+	ts.Setenv("ENGINE_ADDRESS", address)
+}
+
+// makeContext is what `docker context create` does.
+func (r *rig) makeContext(ts *testscript.TestScript, args []string) {
+	args = parse(ts, new(flag.FlagSet), args, 2, 3)
+	name, host := args[0], args[1]
+	contexts := store.New(ts.MkAbs("home/.docker/contexts"), store.NewConfig(func() any { return new(map[string]any) }))
+	ts.Check(contexts.CreateOrUpdate(store.Metadata{
+		Name:      name,
+		Metadata:  map[string]any{},
+		Endpoints: map[string]any{docker.DockerEndpoint: docker.EndpointMeta{Host: host}},
+	}))
+	if len(args) < 3 {
+		return
+	}
+	files := map[string][]byte{}
+	for _, file := range []string{"ca.pem", "cert.pem", "key.pem"} {
+		files[file] = []byte(ts.ReadFile(filepath.Join(args[2], file)))
+	}
+	ts.Check(contexts.ResetEndpointTLSMaterial(name, docker.DockerEndpoint, &store.EndpointTLSData{Files: files}))
 }
 
 // exportSize is how many bytes an engine sends of an image.

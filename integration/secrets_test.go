@@ -13,10 +13,8 @@ import (
 	"github.com/awslabs/aws-lambda-container-image-converter/internal/fakelambda"
 )
 
-// TestRegistrySecrets guards against credentials in messages, whatever the
-// registry does, says and repeats.
-func TestRegistrySecrets(t *testing.T) {
-	t.Parallel()
+// indiscreet is what registries do that repeat, or send on, what they have got.
+func indiscreet() map[string]http.HandlerFunc {
 	headers := func(r *http.Request) string {
 		var b strings.Builder
 		_ = r.Header.Write(&b)
@@ -29,7 +27,7 @@ func TestRegistrySecrets(t *testing.T) {
 			fmt.Fprintf(w, `{"errors":[{"code":"DENIED","message":%s,"detail":%s}]}`, headers(r), headers(r))
 		}
 	}
-	for name, do := range map[string]func(w http.ResponseWriter, r *http.Request){
+	return map[string]http.HandlerFunc{
 		"401": refuse(401), "403": refuse(403), "404": refuse(404), "500": refuse(500),
 		"text that repeats headers": func(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, headers(r), 500)
@@ -55,7 +53,14 @@ func TestRegistrySecrets(t *testing.T) {
 		"half a token": func(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprintf(w, `{"token":"%s`, bearerToken)
 		},
-	} {
+	}
+}
+
+// TestRegistrySecrets guards against credentials in messages, whatever the
+// registry does, says and repeats.
+func TestRegistrySecrets(t *testing.T) {
+	t.Parallel()
+	for name, do := range indiscreet() {
 		for _, where := range []string{"/token", "/manifests/", "/blobs/"} {
 			for _, scheme := range []string{"Basic", "Bearer"} {
 				if where == "/token" && scheme == "Basic" || where != "/token" && name == "half a token" {

@@ -5,17 +5,33 @@ import (
 	"os"
 	"path/filepath"
 
-	layer "github.com/awslabs/aws-lambda-container-image-converter/types"
 	"go.yaml.in/yaml/v3"
 )
 
 // WriteARNs writes the layers' ARNs to layers.json and layers.yaml in dir, a
 // plain list each: `aws lambda create-function --layers` and deployment tools
-// take it as it is.
-func WriteARNs(dir string, layers []layer.Layer) error {
-	arns := make([]string, len(layers))
-	for i, l := range layers {
-		arns[i] = l.ARN
+// take it as it is. With several regions they are in a directory for each, which
+// is named like it.
+func WriteARNs(dir string, regions []Region) error {
+	for _, r := range regions {
+		dir := dir
+		if len(regions) > 1 {
+			dir = filepath.Join(dir, r.Name)
+			if err := os.MkdirAll(dir, 0o755); err != nil {
+				return err
+			}
+		}
+		if err := r.writeARNs(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Region) writeARNs(dir string) error {
+	arns := make([]string, len(r.Versions))
+	for i, v := range r.Versions {
+		arns[i] = v.ARN
 	}
 	asJSON, err := json.MarshalIndent(arns, "", "  ")
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -19,7 +20,6 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/johannesboyne/gofakes3"
@@ -34,20 +34,20 @@ import (
 func checkARNs(t *testing.T, api *fakelambda.API, what any, layers []types.Layer, published []string, err error) {
 	t.Helper()
 	for _, l := range layers {
-		if l.ARN == "" {
+		if arnOf(l) == "" {
 			if err == nil {
 				t.Errorf("%v: no error, and %s has no ARN", what, l.Name)
 			}
 			continue
 		}
 		if !slices.ContainsFunc(api.Versions(), func(v fakelambda.Version) bool {
-			return v.ARN() == l.ARN && v.Layer == l.Name && v.CodeSha256() == l.CodeSha256
+			return v.ARN() == arnOf(l) && v.Layer == l.Name && v.CodeSha256() == l.CodeSha256
 		}) {
-			t.Errorf("%v: Lambda has no %s with that content", what, l.ARN)
+			t.Errorf("%v: Lambda has no %s with that content", what, arnOf(l))
 		}
 	}
 	for _, name := range published {
-		if !slices.ContainsFunc(layers, func(l types.Layer) bool { return l.Name == name && l.ARN != "" }) {
+		if !slices.ContainsFunc(layers, func(l types.Layer) bool { return l.Name == name && arnOf(l) != "" }) {
 			t.Errorf("%v: %s is said to be published and has no ARN", what, name)
 		}
 	}
@@ -152,7 +152,7 @@ func TestS3Connections(t *testing.T) {
 		after.Store(rng.Int64N(300))
 		times := rng.Int64N(2 * maxAttempts)
 		left.Store(times)
-		key, err := p.store(t.Context(), dir+"/"+layers[0].File, &layers[0])
+		key, err := storeLayer(t, p, dir, &layers[0])
 		if err != nil {
 			if times < maxAttempts {
 				t.Errorf("after %d breaks: got error %v", times, err)
@@ -211,8 +211,8 @@ func TestGarbage(t *testing.T) {
 			body := strings.NewReplacer("SUM", layers[0].CodeSha256, "SIZE", fmt.Sprint(layers[0].CodeSize)).Replace(tt.body)
 			api.On(fakelambda.Rule{Operation: tt.op, Do: fakelambda.Answer(tt.status, body)})
 			_, err := publishAll(ctx, p, dir, layers)
-			if ctx.Err() != nil || err == nil || layers[0].ARN != "" {
-				t.Errorf("got ARN %q, error %v", layers[0].ARN, err)
+			if ctx.Err() != nil || err == nil || arnOf(layers[0]) != "" {
+				t.Errorf("got ARN %q, error %v", arnOf(layers[0]), err)
 			}
 		})
 	}
@@ -292,9 +292,7 @@ func withToken(t *testing.T) *Publisher {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.lambda = lambda.New(p.lambda.Options(), func(o *lambda.Options) {
-		o.Retryer = retry.AddWithMaxBackoffDelay(o.Retryer, time.Microsecond)
-	})
+	hurry(p)
 	return p
 }
 
@@ -314,27 +312,7 @@ func TestStalls(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir, layers := newLayers(t, 1)
 			synctest.Test(t, func(t *testing.T) {
-				p, err := New(t.Context(), Options{Namespace: "test"})
-				if err != nil {
-					t.Fatal(err)
-				}
-				dial := func(context.Context, string, string) (net.Conn, error) {
-					client, conn := net.Pipe()
-					go server(conn)
-					return client, nil
-				}
-				p.lambda = lambda.New(p.lambda.Options(), func(o *lambda.Options) {
-					switch c := o.HTTPClient.(type) {
-					case *awshttp.BuildableClient:
-						o.HTTPClient = c.WithTransportOptions(func(t *http.Transport) { t.DialContext, t.DisableKeepAlives = dial, true })
-					case *http.Client:
-						transport := c.Transport.(*http.Transport).Clone()
-						transport.DialContext, transport.DisableKeepAlives = dial, true
-						dialling := *c
-						dialling.Transport = transport
-						o.HTTPClient = &dialling
-					}
-				})
+				p := newPublisherTo(t, server)
 				ctx, cancel := context.WithTimeout(t.Context(), 24*time.Hour)
 				defer cancel()
 				if _, err := publishAll(ctx, p, dir, layers); err == nil || errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
@@ -343,6 +321,80 @@ func TestStalls(t *testing.T) {
 			})
 		})
 	}
+}
+
+// newPublisherTo returns a publisher each of whose connections goes to a server.
+func newPublisherTo(t *testing.T, server func(net.Conn)) *Publisher {
+	t.Helper()
+	p, err := New(t.Context(), Options{Namespace: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dial := func(context.Context, string, string) (net.Conn, error) {
+		client, conn := net.Pipe()
+		go server(conn)
+		return client, nil
+	}
+	p.regions[0].lambda = lambda.New(p.regions[0].lambda.Options(), func(o *lambda.Options) {
+		switch c := o.HTTPClient.(type) {
+		case *awshttp.BuildableClient:
+			o.HTTPClient = c.WithTransportOptions(func(t *http.Transport) { t.DialContext, t.DisableKeepAlives = dial, true })
+		case *http.Client:
+			transport := c.Transport.(*http.Transport).Clone()
+			transport.DialContext, transport.DisableKeepAlives = dial, true
+			dialling := *c
+			dialling.Transport = transport
+			o.HTTPClient = &dialling
+		}
+	})
+	return p
+}
+
+// TestStalledUpload guards against waiting for ever for a server that takes no more
+// of an upload, and against giving up after once: what has come of it is looked up
+// before each further attempt.
+func TestStalledUpload(t *testing.T) {
+	newPublisher(t, fakelambda.New(), Options{})
+	dir := t.TempDir()
+	zip := make([]byte, 4<<20)
+	layers := []types.Layer{{Name: "layer-1", Zip: types.Zip{File: "layer-1.zip", CodeSize: int64(len(zip)), CodeSha256: sum(zip)}}}
+	if err := os.WriteFile(filepath.Join(dir, layers[0].File), zip, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		var lists, uploads, bytes atomic.Int64
+		over := make(chan struct{})
+		defer close(over)
+		p := newPublisherTo(t, func(c net.Conn) {
+			defer c.Close()
+			r, err := http.ReadRequest(bufio.NewReader(c))
+			if err != nil {
+				return
+			}
+			if r.Method == http.MethodGet {
+				lists.Add(1)
+				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 20\r\nConnection: close\r\n\r\n{\"LayerVersions\":[]}")
+				return
+			}
+			uploads.Add(1)
+			n, _ := io.CopyN(io.Discard, r.Body, 1<<20)
+			bytes.Add(n)
+			<-over
+		})
+		start := time.Now()
+		_, err := publishAll(t.Context(), p, dir, layers)
+		const want = "layer layer-1 (layer-1.zip): Lambda PublishLayerVersion failed: no answer in time"
+		if err == nil || err.Error() != want {
+			t.Errorf("got error %v, want %s", err, want)
+		}
+		if u, l := uploads.Load(), lists.Load(); u != maxAttempts || l != maxAttempts || bytes.Load() != u<<20 {
+			t.Errorf("there were %d lookups and %d uploads", l, u)
+		}
+		// Backoff is 20 s at most.
+		if took, most := time.Since(start), maxAttempts*(patience+20*time.Second); took > most {
+			t.Errorf("it took %v, want at most %v", took, most)
+		}
+	})
 }
 
 const header = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -34,8 +33,33 @@ func TestCheck(t *testing.T) {
 		{"longer description", func(o *Options) { o.Description = strings.Repeat("ä", 257) }, "Description", "257 characters"},
 		{"longest license", func(o *Options) { o.LicenseInfo = strings.Repeat("ä", 512) }, "", ""},
 		{"longer license", func(o *Options) { o.LicenseInfo = strings.Repeat("ä", 513) }, "LicenseInfo", "513 characters"},
-		{"most runtimes", func(o *Options) { o.Runtimes = make([]string, 15) }, "", ""},
-		{"more runtimes", func(o *Options) { o.Runtimes = make([]string, 16) }, "Runtimes", "there are 16"},
+		{"most runtimes", func(o *Options) { o.Runtimes = slices.Repeat([]string{"r"}, 15) }, "", ""},
+		{"more runtimes", func(o *Options) { o.Runtimes = slices.Repeat([]string{"r"}, 16) }, "Runtimes", "there are 16"},
+		{"empty runtime", func(o *Options) { o.Runtimes = []string{"a", ""} }, "Runtimes", "empty"},
+		{"stable name", func(o *Options) { o.LayerName = strings.Repeat("n", 140) }, "", ""},
+		{"long stable name", func(o *Options) { o.LayerName = strings.Repeat("n", 141) }, "LayerName", "141 characters"},
+		{"stable name with a space", func(o *Options) { o.LayerName = "a b" }, "LayerName", "letters"},
+		{"long namespace that is not used", func(o *Options) { o.LayerName, o.Namespace = "php", strings.Repeat("n", 70) }, "", ""},
+		{"regions", func(o *Options) { o.Regions = []string{"eu-west-1", "us-gov-west-1"} }, "", ""},
+		{"upper-case region", func(o *Options) { o.Regions = []string{"eu-west-1", "EU-WEST-1"} }, "Regions", `"EU-WEST-1"`},
+		{"empty region", func(o *Options) { o.Regions = []string{""} }, "Regions", `""`},
+		{"architectures", func(o *Options) { o.Architectures = []string{"x86_64", "arm64"} }, "", ""},
+		{"no architecture", func(o *Options) { o.Architectures = []string{} }, "", ""},
+		{"Docker's architecture", func(o *Options) { o.Architectures = []string{"amd64"} }, "Architectures", `"amd64"`},
+		{"bucket", func(o *Options) { o.Bucket = "my.zips-1" }, "", ""},
+		{"bucket of a region", func(o *Options) { o.Bucket, o.Regions = "zips-{region}", []string{"eu-west-1"} }, "", ""},
+		{"bucket of a default region", func(o *Options) { o.Bucket = "{region}" }, "", ""},
+		{"bucket of an unknown word", func(o *Options) { o.Bucket = "zips-{Region}" }, "Bucket", "letters"},
+		{"bucket too long in one region", func(o *Options) {
+			o.Bucket, o.Regions = strings.Repeat("b", 53)+"{region}", []string{"eu-west-1", "ap-southeast-1"}
+		}, "Bucket", "63"},
+		{"URL of a bucket", func(o *Options) { o.Bucket = "s3://x/" }, "Bucket", "s3://"},
+		{"ARN of a bucket", func(o *Options) { o.Bucket = "arn:aws:s3:::zips" }, "Bucket", "letters"},
+		{"short bucket", func(o *Options) { o.Bucket = "ab" }, "Bucket", "3 to 63"},
+		{"shared", func(o *Options) { o.ShareWith = []string{"123456789012", "o-a1b2c3d4e5", "all"} }, "", ""},
+		{"account of 11 digits", func(o *Options) { o.ShareWith = []string{"all", "12345678901"} }, "ShareWith", `"12345678901"`},
+		{"short organization", func(o *Options) { o.ShareWith = []string{"o-abc"} }, "ShareWith", `"o-abc"`},
+		{"everybody as Lambda has it", func(o *Options) { o.ShareWith = []string{"*"} }, "ShareWith", `"all"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -66,7 +90,7 @@ func TestUnknownRuntimes(t *testing.T) {
 
 func TestArchitectures(t *testing.T) {
 	t.Parallel()
-	for image, want := range map[string][]lambdatypes.Architecture{
+	for image, want := range map[string][]string{
 		"amd64": {"x86_64"},
 		"arm64": {"arm64"},
 		"arm":   nil,

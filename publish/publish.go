@@ -2,177 +2,118 @@ package publish
 
 import (
 	"context"
-	"os"
-	"path/filepath"
-	"regexp"
 	"sync"
 	"sync/atomic"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/lambda"
-	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
-	layer "github.com/awslabs/aws-lambda-container-image-converter/types"
-	"github.com/pkg/errors"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sync/semaphore"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/types"
 )
 
-const (
-	// parallel is how many layers are looked up, or published, at a time.
-	parallel = 8
-	// uploading bounds the bytes of zips on their way at a time: a request
-	// holds its zip in memory, and in base64, and takes four times its size
-	// and more.
-	uploading = layer.MaxDirectUpload
-)
-
-// Layers makes sure that Lambda has the layers, whose zips are in dir, and sets
-// their ARNs. A version with the same name, SHA-256 and size serves as it is;
-// published is told of those that were not there. architectures are what the
-// layers are for.
-//
-// Nothing is uploaded if one of the layers is too large for Lambda. If one
-// fails otherwise, the error tells what was published before; those layers have
-// their ARNs.
-func (p *Publisher) Layers(ctx context.Context, dir string, layers []layer.Layer, architectures []types.Architecture, published func(layer.Layer)) error {
-	if err := each(ctx, layers, p.find); err != nil {
-		return err
-	}
-	for _, l := range layers {
-		if err := p.checkSize(l); l.ARN == "" && err != nil {
-			return errors.WithMessagef(err, "layer %s (%s)", l.Name, l.File)
-		}
-	}
-	var mu sync.Mutex // for published, which may write
-	uploads := semaphore.NewWeighted(uploading)
-	return each(ctx, layers, func(ctx context.Context, l *layer.Layer) error {
-		if l.ARN != "" {
-			return nil
-		}
-		weight := min(l.CodeSize, uploading)
-		if err := uploads.Acquire(ctx, weight); err != nil {
-			return err
-		}
-		defer uploads.Release(weight)
-		if err := p.publish(ctx, dir, l, architectures); err != nil {
-			return err
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		published(*l)
-		return nil
-	})
+// Content is what is published.
+type Content struct {
+	// Dir is the directory of the zips.
+	Dir string
+	// Layers have their names.
+	Layers []types.Layer
+	// Architectures are those of the image, for options that name none.
+	Architectures []string
+	// Description is for options without one.
+	Description string
 }
 
-// each does work for all layers, some at a time. After a failure it starts no
+// Region is what has become of the layers in a region.
+type Region struct {
+	Name string
+	// Versions are those of the layers, in their order. One without an ARN is not
+	// there; then there is an error.
+	Versions []Version
+	// Err is the first failure.
+	Err error
+}
+
+// Version is the version of a layer that a region has.
+type Version struct {
+	ARN string
+	// Found tells that it was there already.
+	Found bool
+}
+
+// Publish makes sure that all regions have the layers, side by side. A version
+// with the same name, SHA-256 and size serves as it is. The results are in the
+// order of [Publisher.Regions]; where something failed, publishing again goes on
+// from there.
+//
+// Nothing is uploaded to a region if one of the layers is too large for Lambda. If
+// one fails otherwise, no more are begun in its region, and the others go on.
+func (p *Publisher) Publish(ctx context.Context, content Content, progress Progress) []Region {
+	results := make([]Region, len(p.regions))
+	var wg sync.WaitGroup
+	for i, r := range p.regions {
+		wg.Go(func() {
+			j := &job{Publisher: p, region: r, content: content, progress: progress}
+			versions, err := j.run(ctx)
+			results[i] = Region{r.name, versions, err}
+		})
+	}
+	wg.Wait()
+	return results
+}
+
+// parallel is how many layers of a region are worked on at a time.
+const parallel = 8
+
+// job is the work in one region.
+type job struct {
+	*Publisher
+	region
+	content  Content
+	progress Progress
+	// noArchitectures tells that the region does not know the parameter
+	// CompatibleArchitectures.
+	noArchitectures atomic.Bool
+}
+
+// run returns the versions that there are, and the first failure.
+func (j *job) run(ctx context.Context) (versions []Version, err error) {
+	works := make([]*work, len(j.content.Layers))
+	for i := range works {
+		works[i] = j.newWork(&j.content.Layers[i])
+	}
+	defer func() {
+		for _, w := range works {
+			versions = append(versions, w.version)
+		}
+	}()
+	if err := each(ctx, works, (*work).lookUp); err != nil {
+		return nil, err
+	}
+	for _, w := range works {
+		if err := w.checkSize(); err != nil && w.version.ARN == "" {
+			return nil, w.wrap(err)
+		}
+	}
+	return nil, each(ctx, works, (*work).publish)
+}
+
+// each does something for all layers, some at a time. After a failure it starts no
 // more, and lets those end that have begun: what they publish should be known.
-func each(ctx context.Context, layers []layer.Layer, work func(context.Context, *layer.Layer) error) error {
+func each(ctx context.Context, works []*work, do func(*work, context.Context) error) error {
 	var failed atomic.Bool
 	var g errgroup.Group
 	g.SetLimit(parallel)
-	for i := range layers {
+	for _, w := range works {
 		g.Go(func() error {
 			if failed.Load() {
 				return nil
 			}
-			err := work(ctx, &layers[i])
+			err := do(w, ctx)
 			if err != nil {
 				failed.Store(true)
-				err = errors.WithMessagef(explain(err), "layer %s (%s)", layers[i].Name, layers[i].File)
+				err = w.wrap(err)
 			}
 			return err
 		})
 	}
 	return g.Wait()
-}
-
-// find sets the ARN if Lambda has the layer already. Lambda lists versions
-// without their digests, so they are looked at one by one, newest first: the
-// first one is it for an unchanged image.
-func (p *Publisher) find(ctx context.Context, l *layer.Layer) error {
-	pages := lambda.NewListLayerVersionsPaginator(p.lambda, &lambda.ListLayerVersionsInput{LayerName: &l.Name},
-		func(o *lambda.ListLayerVersionsPaginatorOptions) { o.StopOnDuplicateToken = true })
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			return err
-		}
-		for _, v := range page.LayerVersions {
-			got, err := p.lambda.GetLayerVersion(ctx, &lambda.GetLayerVersionInput{LayerName: &l.Name, VersionNumber: &v.Version})
-			var gone *types.ResourceNotFoundException
-			if errors.As(err, &gone) { // deleted since it was listed
-				continue
-			} else if err != nil {
-				return err
-			}
-			if c := got.Content; c != nil && aws.ToString(c.CodeSha256) == l.CodeSha256 && c.CodeSize == l.CodeSize {
-				l.ARN, err = checkARN(got.LayerVersionArn, l.Name)
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// checkSize refuses what Lambda would refuse after the upload.
-func (p *Publisher) checkSize(l layer.Layer) error {
-	switch {
-	case l.UncompressedSize >= layer.MaxUnzippedSize: // Lambda says "smaller than"
-		return errors.Errorf("it is %s unzipped, and Lambda takes no layer of %s or more: make the image layer smaller, or split it in two",
-			layer.FormatSize(l.UncompressedSize), layer.FormatSize(layer.MaxUnzippedSize))
-	case l.CodeSize > layer.MaxDirectUpload && p.options.Bucket == "":
-		return errors.Errorf("its zip is %s, and Lambda takes %s in a request: name an S3 bucket for larger ones with --s3-bucket",
-			layer.FormatSize(l.CodeSize), layer.FormatSize(layer.MaxDirectUpload))
-	}
-	return nil
-}
-
-// publish makes a new layer version and sets its ARN.
-func (p *Publisher) publish(ctx context.Context, dir string, l *layer.Layer, architectures []types.Architecture) error {
-	in := &lambda.PublishLayerVersionInput{
-		LayerName:               &l.Name,
-		Content:                 &types.LayerVersionContentInput{},
-		CompatibleArchitectures: architectures,
-	}
-	for _, r := range p.options.Runtimes {
-		in.CompatibleRuntimes = append(in.CompatibleRuntimes, types.Runtime(r))
-	}
-	if p.options.Description != "" {
-		in.Description = &p.options.Description
-	}
-	if p.options.LicenseInfo != "" {
-		in.LicenseInfo = &p.options.LicenseInfo
-	}
-	zip := filepath.Join(dir, l.File)
-	var err error
-	if l.CodeSize > layer.MaxDirectUpload {
-		in.Content.S3Bucket = &p.options.Bucket
-		in.Content.S3Key, err = p.store(ctx, zip, l)
-	} else {
-		in.Content.ZipFile, err = os.ReadFile(zip)
-	}
-	if err != nil {
-		return err
-	}
-	out, err := p.lambda.PublishLayerVersion(ctx, in)
-	if err != nil {
-		return err
-	}
-	if c := out.Content; c == nil || aws.ToString(c.CodeSha256) != l.CodeSha256 {
-		return errors.Errorf("Lambda does not confirm that what it has published, %q, has the zip's SHA-256 %s", aws.ToString(out.LayerVersionArn), l.CodeSha256)
-	}
-	l.ARN, err = checkARN(out.LayerVersionArn, l.Name)
-	return err
-}
-
-// arn is that of a layer version (GetLayerVersion, LayerVersionArn).
-var arn = regexp.MustCompile(`^arn:[a-z0-9-]+:lambda:[a-z0-9-]+:[0-9]{12}:layer:([a-zA-Z0-9_-]+):[0-9]+$`)
-
-// checkARN refuses what is no ARN of a version of the layer: it goes to files
-// that others read, and to the terminal.
-func checkARN(s *string, name string) (string, error) {
-	if match := arn.FindStringSubmatch(aws.ToString(s)); match == nil || match[1] != name {
-		return "", errors.Errorf("Lambda's answer has %q for the ARN of a version of the layer", aws.ToString(s))
-	}
-	return *s, nil
 }

@@ -51,21 +51,58 @@ func newPublisher(t *testing.T, api *fakelambda.API, o Options) *Publisher {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.lambda = lambda.New(p.lambda.Options(), func(o *lambda.Options) {
-		o.Retryer = retry.AddWithMaxBackoffDelay(o.Retryer, time.Microsecond)
-	})
-	p.s3 = s3.New(p.s3.Options(), func(o *s3.Options) {
-		o.Retryer = retry.AddWithMaxBackoffDelay(o.Retryer, time.Microsecond)
-	})
+	hurry(p)
 	return p
 }
 
-// publish publishes layers, for no architecture, and returns the names of those
-// that were not there.
-func publishAll(ctx context.Context, p *Publisher, dir string, layers []types.Layer) (published []string, err error) {
-	err = p.Layers(ctx, dir, layers, nil, func(l types.Layer) { published = append(published, l.Name) })
-	return published, err
+// hurry takes away the waits between attempts.
+func hurry(p *Publisher) {
+	for i := range p.regions {
+		r := &p.regions[i]
+		r.lambda = lambda.New(r.lambda.Options(), func(o *lambda.Options) {
+			o.Retryer = retry.AddWithMaxBackoffDelay(o.Retryer, time.Microsecond)
+		})
+		r.s3 = s3.New(r.s3.Options(), func(o *s3.Options) {
+			o.Retryer = retry.AddWithMaxBackoffDelay(o.Retryer, time.Microsecond)
+		})
+	}
 }
+
+// publishAll publishes layers to the first region, sets their ARNs, and returns
+// the names of those that were not there.
+func publishAll(ctx context.Context, p *Publisher, dir string, layers []types.Layer) (published []string, err error) {
+	r := p.Publish(ctx, Content{Dir: dir, Layers: layers}, quiet{})[0]
+	for i, v := range r.Versions {
+		setARN(&layers[i], v.ARN)
+		if v.ARN != "" && !v.Found {
+			published = append(published, layers[i].Name)
+		}
+	}
+	return published, r.Err
+}
+
+// setARN notes the ARN that a layer has in the first region; empty: it has none.
+func setARN(l *types.Layer, arn string) {
+	l.Regions = map[string]types.Version{defaultRegion: {ARN: arn}}
+}
+
+// arnOf is the ARN that setARN has noted.
+func arnOf(l types.Layer) string { return l.Regions[defaultRegion].ARN }
+
+// newWorkIn is the work on a layer in the first region.
+func newWorkIn(p *Publisher, dir string, l *types.Layer) *work {
+	return (&job{Publisher: p, region: p.regions[0], content: Content{Dir: dir}, progress: quiet{}}).newWork(l)
+}
+
+// quiet is a Progress that nobody sees.
+type quiet struct{}
+
+func (quiet) LookUp(Target)                       {}
+func (quiet) Upload(Target, int64) Upload         { return quiet{} }
+func (quiet) Retry(Target, string, time.Duration) {}
+func (quiet) Warn(Target, string)                 {}
+func (quiet) Sent(int64)                          {}
+func (quiet) Done(error)                          {}
 
 // entry is a file of a zip.
 type entry struct {
@@ -184,7 +221,7 @@ func TestMaxAttemptsOfTheUser(t *testing.T) {
 	api := fakelambda.New()
 	t.Setenv("AWS_MAX_ATTEMPTS", "2")
 	p := newPublisher(t, api, Options{Namespace: "test"})
-	if got := p.lambda.Options().Retryer.MaxAttempts(); got != 2 {
+	if got := p.regions[0].lambda.Options().Retryer.MaxAttempts(); got != 2 {
 		t.Errorf("there would be %d attempts, want the 2 of AWS_MAX_ATTEMPTS", got)
 	}
 }
@@ -228,7 +265,7 @@ func TestRefusalIsFinal(t *testing.T) {
 		Do:        fakelambda.Fail(http.StatusBadRequest, "CodeStorageExceededException", "Code storage limit exceeded."),
 	})
 	published, err := publishAll(t.Context(), p, dir, layers)
-	if want := "): CodeStorageExceededException: Code storage limit exceeded."; err == nil || !strings.HasSuffix(err.Error(), want) {
+	if want := `"Function and layer storage" (CodeStorageExceededException)`; err == nil || !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("got %v, want … %s", err, want)
 	}
 	if n := api.Count(fakelambda.PublishLayerVersion); n > parallel || published != nil {
@@ -261,8 +298,8 @@ func TestFailureKeepsARNs(t *testing.T) {
 		t.Errorf("published (-want +got):\n%s", diff)
 	}
 	for i, there := range []bool{true, false, true} {
-		if (layers[i].ARN != "") != there {
-			t.Errorf("%s has ARN %q", layers[i].Name, layers[i].ARN)
+		if (arnOf(layers[i]) != "") != there {
+			t.Errorf("%s has ARN %q", layers[i].Name, arnOf(layers[i]))
 		}
 	}
 }
@@ -311,8 +348,8 @@ func TestOtherContentArrives(t *testing.T) {
 	if _, err := publishAll(t.Context(), p, dir, layers); err == nil || !strings.Contains(err.Error(), layers[0].CodeSha256) {
 		t.Errorf("got %v, want an error that names the zip's SHA-256", err)
 	}
-	if layers[0].ARN != "" {
-		t.Errorf("the layer has ARN %s", layers[0].ARN)
+	if arnOf(layers[0]) != "" {
+		t.Errorf("the layer has ARN %s", arnOf(layers[0]))
 	}
 }
 
@@ -337,15 +374,17 @@ func TestMatching(t *testing.T) {
 			p := newPublisher(t, api, Options{Namespace: "test"})
 			l := same
 			tt.change(&l)
-			if err := p.find(t.Context(), &l); err != nil {
+			w := newWorkIn(p, "", &l)
+			if err := w.lookUp(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if found := l.ARN == arn; found != tt.found || !found && l.ARN != "" {
-				t.Errorf("found %q, want %s: %t", l.ARN, arn, tt.found)
+			setARN(&l, w.version.ARN)
+			if found := arnOf(l) == arn; found != tt.found || !found && arnOf(l) != "" {
+				t.Errorf("found %q, want %s: %t", arnOf(l), arn, tt.found)
 			}
 			if tt.found {
 				layers := []types.Layer{l}
-				layers[0].ARN = ""
+				layers[0].Regions = nil
 				if _, err := publishAll(t.Context(), p, t.TempDir(), layers); err != nil {
 					t.Error(err)
 				}
@@ -375,7 +414,7 @@ func TestTooLarge(t *testing.T) {
 			dir, layers := newLayers(t, 2)
 			layers[1].CodeSize, layers[1].UncompressedSize = tt.size, tt.unzipped
 			if tt.want == nil {
-				if err := p.checkSize(layers[1]); err != nil {
+				if err := newWorkIn(p, dir, &layers[1]).checkSize(); err != nil {
 					t.Errorf("got %v, want no error", err)
 				}
 				return
@@ -401,11 +440,11 @@ func TestWriteARNs(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(len(want)), func(t *testing.T) {
 			dir := t.TempDir()
-			var layers []types.Layer
+			var versions []Version
 			for _, arn := range want {
-				layers = append(layers, types.Layer{ARN: arn})
+				versions = append(versions, Version{ARN: arn})
 			}
-			if err := WriteARNs(dir, layers); err != nil {
+			if err := WriteARNs(dir, []Region{{Name: "us-east-1", Versions: versions}}); err != nil {
 				t.Fatal(err)
 			}
 			for file, decode := range map[string]func([]byte, any) error{"layers.json": json.Unmarshal, "layers.yaml": yaml.Unmarshal} {

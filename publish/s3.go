@@ -4,51 +4,68 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/hex"
+	"io"
 	"net/http"
-	"os"
+	"regexp"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
-	layer "github.com/awslabs/aws-lambda-container-image-converter/types"
 	"github.com/pkg/errors"
 )
 
-// store brings a zip to the bucket, unless it is there, and returns its key:
+// store brings the zip to the bucket, unless it is there, and returns its key:
 // NAMESPACE/SHA256-OF-THE-ZIP.zip, the digest in hex.
-func (p *Publisher) store(ctx context.Context, zip string, l *layer.Layer) (*string, error) {
-	sum, err := base64.StdEncoding.DecodeString(l.CodeSha256)
+func (w *work) store(ctx context.Context, zip io.ReadSeeker) (*string, error) {
+	sum, err := base64.StdEncoding.DecodeString(w.layer.CodeSha256)
 	if err != nil {
 		return nil, err
 	}
-	bucket, key := &p.options.Bucket, p.options.Namespace+"/"+hex.EncodeToString(sum)+".zip"
-	there, err := p.s3.HeadObject(ctx, &s3.HeadObjectInput{Bucket: bucket, Key: &key})
-	if err == nil && aws.ToInt64(there.ContentLength) == l.CodeSize {
+	key := w.options.Namespace + "/" + hex.EncodeToString(sum) + ".zip"
+	there, err := w.s3.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &w.bucket, Key: &key}, w.s3Call)
+	if err == nil && aws.ToInt64(there.ContentLength) == w.layer.CodeSize {
 		return &key, nil
 	}
 	// To a role that may not list the bucket, S3 says 403 of an object that
 	// is not there. If it is about more than that, the upload will tell.
 	var answer *awshttp.ResponseError
 	if err != nil && (!errors.As(err, &answer) || answer.HTTPStatusCode() != http.StatusNotFound && answer.HTTPStatusCode() != http.StatusForbidden) {
-		return nil, errors.WithMessagef(explain(err), "s3://%s/%s", *bucket, key)
+		return nil, w.explainS3(err, key)
 	}
-	f, err := os.Open(zip)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	_, err = p.s3.PutObject(ctx, &s3.PutObjectInput{
-		Bucket:            bucket,
+	_, err = w.s3.PutObject(ctx, &s3.PutObjectInput{
+		Bucket:            &w.bucket,
 		Key:               &key,
-		Body:              f,
-		ContentLength:     &l.CodeSize,
+		Body:              zip,
+		ContentLength:     &w.layer.CodeSize,
 		ContentType:       aws.String("application/zip"),
 		ChecksumAlgorithm: s3types.ChecksumAlgorithmSha256,
-		ChecksumSHA256:    &l.CodeSha256, // S3 refuses what arrives otherwise
-	})
+		ChecksumSHA256:    &w.layer.CodeSha256, // S3 refuses what arrives otherwise
+	}, w.s3UploadCall)
 	if err != nil {
-		return nil, errors.WithMessagef(explain(err), "s3://%s/%s", *bucket, key)
+		return nil, w.explainS3(err, key)
 	}
 	return &key, nil
+}
+
+// expectedRegion is how S3 names the bucket's region in the message of
+// AuthorizationHeaderMalformed.
+var expectedRegion = regexp.MustCompile(`expecting '([a-z0-9-]+)'`)
+
+// explainS3 says of an error what people need to know. S3 names the region of a
+// bucket that is elsewhere in a header; to HEAD, there is nothing else.
+func (w *work) explainS3(err error, key string) error {
+	var elsewhere string
+	var answer *awshttp.ResponseError
+	if errors.As(err, &answer) {
+		elsewhere = answer.Response.Header.Get("X-Amz-Bucket-Region")
+	}
+	if match := expectedRegion.FindStringSubmatch(err.Error()); match != nil {
+		elsewhere = match[1]
+	}
+	if elsewhere != "" && elsewhere != w.region.name {
+		return errors.WithStack(&explainedError{"the bucket " + w.bucket + " is in " + elsewhere + ", and Lambda in " + w.region.name +
+			" takes zips only from there: name one in " + w.region.name + " with --s3-bucket, where {region} stands for the region", err})
+	}
+	return errors.WithMessagef(explain(err), "s3://%s/%s", w.bucket, key)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/internal/fakelambda"
+	"github.com/awslabs/aws-lambda-container-image-converter/types"
 )
 
 // bucket is S3 with the bucket "zips". It logs the requests; those with a status
@@ -42,6 +43,17 @@ func (b *bucket) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	b.s3.ServeHTTP(w, r)
+}
+
+// storeLayer brings a layer's zip to the first region's bucket.
+func storeLayer(t *testing.T, p *Publisher, dir string, l *types.Layer) (*string, error) {
+	t.Helper()
+	zip, err := os.Open(filepath.Join(dir, l.File))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer zip.Close()
+	return newWorkIn(p, dir, l).store(t.Context(), zip)
 }
 
 func TestStore(t *testing.T) {
@@ -93,7 +105,7 @@ func TestStore(t *testing.T) {
 				}
 			}
 
-			got, err := p.store(t.Context(), filepath.Join(dir, layers[0].File), &layers[0])
+			got, err := storeLayer(t, p, dir, &layers[0])
 			if diff := cmp.Diff(tt.requests, b.log); diff != "" {
 				t.Errorf("requests (-want +got):\n%s", diff)
 			}

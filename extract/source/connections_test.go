@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/extract"
-
 	"github.com/awslabs/aws-lambda-container-image-converter/internal/testrun"
 
 	"github.com/google/go-cmp/cmp"
@@ -75,7 +74,7 @@ func TestConnections(t *testing.T) {
 func TestStalls(t *testing.T) {
 	usual := patience
 	for _, r := range remotes(t) {
-		t.Run(r.name, func(t *testing.T) {
+		ok := t.Run(r.name, func(t *testing.T) {
 			dir, rng := testrun.MemoryDir(t), testrun.Random(t)
 			setPatience(t, usual)
 			want, sent, err := r.zips(t.Context(), dir, flaw{kind: sound})
@@ -106,6 +105,9 @@ func TestStalls(t *testing.T) {
 			_ = g.Wait()
 			t.Logf("%s: %d refused, %d survived", stalls, o.refused.Load(), o.survived.Load())
 		})
+		if !ok {
+			return // each that does not end takes a minute
+		}
 	}
 }
 

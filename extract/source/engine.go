@@ -1,20 +1,13 @@
 package source
 
 import (
-	"archive/tar"
-	"bufio"
-	"cmp"
 	"context"
-	"io"
-	"os"
-	"path"
-	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/extract"
 	cerrdefs "github.com/containerd/errdefs"
+	"github.com/moby/moby/api/types/image"
 	"github.com/moby/moby/client"
 	"github.com/opencontainers/go-digest"
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -25,7 +18,9 @@ import (
 // engine is an image in a Docker engine, or what speaks its API.
 type engine struct {
 	api      *client.Client
-	name     string
+	endpoint *endpoint
+	name     string // as the user gave it, with its tag
+	id       digest.Digest
 	platform Platform
 	options  []client.ImageSaveOption
 }
@@ -33,83 +28,134 @@ type engine struct {
 // shortID is the beginning of an image ID, which a name can look like.
 var shortID = regexp.MustCompile(`^[0-9a-f]{4,63}$`)
 
-func isFile(name string) bool {
-	info, err := os.Stat(name)
-	return err == nil && info.Mode().IsRegular()
-}
-
-// openEngine finds the image that the docker CLI would, rest being its name or
+// openEngine finds the image that the docker CLI would, r.rest being its name or
 // ID.
 func openEngine(ctx context.Context, r Reference, o Options) (_ extract.Source, err error) {
-	name := r.rest
-	if named, err := reference.ParseNormalizedNamed(name); err == nil && !imageID.MatchString(name) {
-		name = reference.FamiliarString(reference.TagNameOnly(named))
-	}
-	options := []client.Opt{client.WithHostFromEnv(), client.WithAPIVersionFromEnv()}
-	if os.Getenv("DOCKER_TLS_VERIFY") != "" {
-		options = append(options, client.WithTLSClientConfig(certificates()))
-	}
-	api, err := client.New(options...)
+	api, endpoint, err := connect(o.Warn)
 	if err != nil {
-		return nil, errors.Wrap(err, "DOCKER_HOST")
+		return nil, err
 	}
+	e := &engine{api: api, endpoint: endpoint, name: r.rest, platform: o.Platform}
 	defer func() {
 		if err != nil {
 			api.Close()
 		}
 	}()
-	var info client.ImageInspectResult
-	inspect := func(name string, options ...client.ImageInspectOption) error {
-		return shortly(ctx, func(ctx context.Context) (err error) {
-			info, err = api.ImageInspect(ctx, name, options...)
+	if named, err := reference.ParseNormalizedNamed(e.name); err == nil && !imageID.MatchString(e.name) {
+		e.name = reference.FamiliarString(reference.TagNameOnly(named))
+	}
+	info, manifest, err := e.find(ctx, o.Warn)
+	switch {
+	case err == nil:
+		e.id = digest.Digest(info.ID)
+		return e, e.choose(info, manifest, o.Warn)
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case cerrdefs.IsNotFound(err):
+		return nil, e.notFound(r.rest)
+	default:
+		return nil, e.endpoint.explain(err)
+	}
+}
+
+// find looks the image up by what the user called it. If that was the digest of
+// one of its manifests, find returns that too.
+func (e *engine) find(ctx context.Context, warn func(string)) (info image.InspectResponse, manifest digest.Digest, err error) {
+	info, err = e.inspect(ctx, e.name)
+	if !cerrdefs.IsNotFound(err) {
+		return info, "", err
+	}
+	if short, _, _ := strings.Cut(e.name, ":"); shortID.MatchString(short) {
+		if info, problem := e.inspect(ctx, short); problem == nil {
+			return info, "", nil
+		}
+	}
+	id, manifest, problem := e.findDigest(ctx, warn)
+	if problem != nil {
+		return info, "", problem
+	}
+	if id != "" {
+		info, err = e.inspect(ctx, id)
+	}
+	return info, manifest, err
+}
+
+// inspect asks what the engine has of an image: its manifests, too, if images are
+// kept in containerd, where an image may have several, and some only by name.
+func (e *engine) inspect(ctx context.Context, name string) (info image.InspectResponse, err error) {
+	inspect := func(options ...client.ImageInspectOption) error {
+		return shortly(ctx, func(ctx context.Context) error {
+			result, err := e.api.ImageInspect(ctx, name, options...)
+			info = result.InspectResponse
 			return err
 		})
 	}
-	err = inspect(name)
-	if short, _, _ := strings.Cut(name, ":"); cerrdefs.IsNotFound(err) && shortID.MatchString(short) && inspect(short) == nil {
-		name, err = info.ID, nil
+	if err = inspect(); err == nil && info.Descriptor != nil {
+		err = inspect(client.ImageInspectWithManifests(true))
 	}
-	switch {
-	case err == nil:
-	case ctx.Err() != nil:
-		return nil, ctx.Err()
-	case cerrdefs.IsNotFound(err) && imageID.MatchString(name):
-		return nil, errors.Errorf("the Docker engine has no image %s: `docker image ls` lists those it has", name)
-	case cerrdefs.IsNotFound(err) && isFile(r.rest):
-		return nil, errors.Errorf("the Docker engine has no image %s; for the file of that name, say what it is: docker-archive:%s or oci-archive:%s", name, r.rest, r.rest)
-	case cerrdefs.IsNotFound(err):
-		return nil, errors.Errorf("the Docker engine has no image %s: `docker pull %s` gets it, or read it from its registry with -i docker://%s", name, name, name)
-	case errors.Is(err, os.ErrNotExist), strings.HasPrefix(err.Error(), "Cannot connect to the Docker daemon"):
-		return nil, errors.Errorf("no Docker engine answers at %s: start it, or set DOCKER_HOST; an archive (docker-archive:, oci-archive:) or a registry (docker://) needs none", api.DaemonHost())
-	default:
-		return nil, errors.Wrapf(err, "Docker engine at %s", api.DaemonHost())
-	}
-	p := o.Platform
-	e := &engine{api: api, name: name, platform: p}
-	if there := (Platform{info.Os, info.Architecture, info.Variant}); !p.isZero() && p.check(there) != nil {
-		// An engine with the containerd image store may have several.
-		one := ispec.Platform{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant}
-		e.options = append(e.options, client.ImageSaveWithPlatforms(one))
-		if inspect(name, client.ImageInspectWithPlatform(&one)) != nil {
-			return nil, p.check(there)
-		}
-	}
-	return e, nil
+	return info, err
 }
 
-// certificates returns where the docker CLI looks for them: in DOCKER_CERT_PATH
-// or beside its configuration. Only ca.pem has to exist.
-func certificates() (ca, cert, key string) {
-	home, _ := os.UserHomeDir() // without one, nothing is found
-	dir := cmp.Or(os.Getenv("DOCKER_CERT_PATH"), os.Getenv("DOCKER_CONFIG"), filepath.Join(home, ".docker"))
-	optional := func(name string) string {
-		name = filepath.Join(dir, name)
-		if _, err := os.Stat(name); err != nil {
-			return ""
-		}
-		return name
+// notFound says what to do about an image that is not there, given being what the
+// user called it.
+func (e *engine) notFound(given string) error {
+	way := "`docker pull " + e.name + "` gets it, `docker buildx build --load` leaves there what it builds, and -i docker://" + e.name + " reads it from its registry"
+	if imageID.MatchString(e.name) {
+		way = "`docker image ls` lists those it has"
+	} else if isFile(given) {
+		way = "for the file of that name, say what it is: docker-archive:" + given + " or oci-archive:" + given
 	}
-	return filepath.Join(dir, "ca.pem"), optional("cert.pem"), optional("key.pem")
+	return errors.Errorf("%s has no image %s: %s", e.endpoint, e.name, way)
+}
+
+// choose decides for which platform to take the image: for the one asked for, or
+// this machine's, or the only one that is there. manifest, unless it is empty, is
+// the only manifest that counts.
+func (e *engine) choose(info image.InspectResponse, manifest digest.Digest, warn func(string)) error {
+	there := []Platform{{info.Os, info.Architecture, info.Variant}}
+	if info.Manifests != nil {
+		there = available(info.Manifests, manifest)
+	}
+	wanted := e.platform.orDefault()
+	for _, p := range there {
+		if wanted.check(p) == nil {
+			e.take(p, len(info.Manifests))
+			return nil
+		}
+	}
+	switch {
+	case len(there) == 0:
+		return errors.Errorf("%s has only parts of %s: `docker pull` gets the rest", e.endpoint, e.name)
+	case len(there) == 1 && e.platform.isZero():
+		e.platform.notice(there[0], warn)
+		e.take(there[0], len(info.Manifests))
+		return nil
+	}
+	err := noPlatform(wanted, there)
+	if imageID.MatchString(e.name) {
+		return err
+	}
+	return errors.Errorf("%s, or get it with `docker pull --platform %s %s`", err, wanted, e.name)
+}
+
+// take notes the platform to export. An engine with a single manifest need not be
+// told, and may be too old to understand.
+func (e *engine) take(p Platform, manifests int) {
+	if manifests > 1 {
+		e.platform = p
+		e.options = append(e.options, client.ImageSaveWithPlatforms(ispec.Platform{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant}))
+	}
+}
+
+// available lists the platforms whose content is there, which it is not of those
+// that the index names and nobody has pulled.
+func available(manifests []image.ManifestSummary, only digest.Digest) (there []Platform) {
+	for _, m := range manifests {
+		if m.Available && m.Kind == image.ManifestKindImage && m.ImageData != nil && (only == "" || m.ID == only.String()) {
+			there = append(there, platformOf(m.ImageData.Platform))
+		}
+	}
+	return there
 }
 
 // Close is part of extract.Source.
@@ -119,134 +165,31 @@ func (e *engine) Close() error { return e.api.Close() }
 // Which files are layers only the export's manifest says, and it may come last:
 // so every file that looks like a layer is read as one.
 func (e *engine) Read(ctx context.Context, layer extract.LayerFunc) (*extract.Image, error) {
-	request := newRequest(ctx)
-	request.timer.Stop() // an engine may put all together before it sends anything
-	saved, err := e.api.ImageSave(request.ctx, []string{e.name}, e.options...)
+	body, err := e.export(ctx, e.id.String(), e.options...)
 	if err != nil {
-		request.end()
-		return nil, errors.Wrapf(err, "Docker engine at %s", e.api.DaemonHost())
+		return nil, err
 	}
-	body := &answer{saved, request}
 	defer body.Close()
 	img, err := readExport(ctx, body, e.platform, layer)
-	return img, errors.Wrapf(err, "Docker engine's export of %s", e.name)
-}
-
-// export is what has come by of a stream that `docker save` would write to a
-// file.
-type export struct {
-	documents inMemory
-	size      int64 // of the documents, in bytes
-	layers    map[string]layerResult
-	links     map[string]string
-}
-
-// layerResult is the DiffID of a file that looked like a layer, or why it is no
-// layer after all: that matters only if the image has it.
-type layerResult struct {
-	diffID digest.Digest
-	err    error
-}
-
-func readExport(ctx context.Context, r io.Reader, p Platform, layer extract.LayerFunc) (*extract.Image, error) {
-	x := export{documents: inMemory{}, layers: map[string]layerResult{}, links: map[string]string{}}
-	for t := tar.NewReader(r); ; {
-		h, err := t.Next()
-		if err == io.EOF {
-			break
-		} else if err != nil {
-			return nil, err
-		}
-		name := cleanPath(h.Name)
-		switch h.Typeflag {
-		case tar.TypeReg:
-			err = x.file(ctx, name, h.Size, t, layer)
-		case tar.TypeSymlink:
-			x.links[name] = cleanPath(path.Join(path.Dir(name), h.Linkname))
-		case tar.TypeLink:
-			x.links[name] = cleanPath(h.Linkname)
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	// The end of the tar is not always the end of the stream: an engine that
-	// fails says so after it.
-	if _, err := io.Copy(io.Discard, r); err != nil {
-		return nil, err
-	}
-	found, err := findDockerImage(x.documents, Reference{}, p)
 	if err != nil {
-		return nil, err
+		return nil, errors.Wrapf(err, "Docker engine's export of %s", e.name)
 	}
-	img := newImage(found.id, found.config)
-	for i, name := range found.Layers {
-		name = cleanPath(name)
-		for range 8 {
-			if to, ok := x.links[name]; ok {
-				name = to
-			}
-		}
-		l, ok := x.layers[name]
-		if !ok {
-			l.err = errors.New("it is missing")
-		}
-		if l.err != nil {
-			return nil, errors.Wrapf(l.err, "layer %s", found.config.RootFS.DiffIDs[i])
-		}
-		img.Layers = append(img.Layers, l.diffID)
-	}
+	img.EngineID = e.id
 	return img, nil
 }
 
-// file takes a file of the export in.
-func (x *export) file(ctx context.Context, name string, size int64, r io.Reader, layer extract.LayerFunc) error {
-	buffered := bufio.NewReader(r)
-	isLayer, err := looksLikeLayer(buffered)
-	switch {
-	case err != nil:
-		return err
-	case isLayer:
-		if len(x.layers) == maxLayers {
-			return errors.Errorf("it has more than %d layers", maxLayers)
-		}
-		diffID, err := layer(ctx, "layer "+strings.TrimSuffix(name, "/layer.tar"), size, buffered)
+// export is what `docker save` would write. By an ID it is the image that was
+// found even if the name has gone to another since.
+func (e *engine) export(ctx context.Context, id string, options ...client.ImageSaveOption) (*answer, error) {
+	request := newRequest(ctx)
+	request.timer.Stop() // an engine may put all together before it sends anything
+	saved, err := e.api.ImageSave(request.ctx, []string{id}, options...)
+	if err != nil {
+		request.end()
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return nil, ctx.Err()
 		}
-		x.layers[name] = layerResult{diffID, err}
-	case size <= maxDocument:
-		if x.size += size; x.size > maxDocuments {
-			return errors.Errorf("it has more than %d MB of manifests and configs", maxDocuments>>20)
-		}
-		b, err := io.ReadAll(buffered)
-		if err != nil {
-			return err
-		}
-		x.documents[name] = b
+		return nil, e.endpoint.explain(err)
 	}
-	return nil
-}
-
-// looksLikeLayer reports whether a file is compressed, or a tar: there a header
-// names the sum of its own bytes, the eight of that number taken for spaces
-// (POSIX pax, "ustar Interchange Format"). An empty tar is zeros.
-func looksLikeLayer(r *bufio.Reader) (bool, error) {
-	if c, err := extract.Sniff(r); c != extract.Uncompressed || err != nil {
-		return c != extract.Uncompressed, err
-	}
-	header, err := r.Peek(512)
-	if err == io.EOF {
-		return false, nil
-	} else if err != nil {
-		return false, err
-	}
-	sum := int64(8 * ' ')
-	for i, b := range header {
-		if i < 148 || i >= 156 {
-			sum += int64(b)
-		}
-	}
-	want, err := strconv.ParseInt(strings.Trim(string(header[148:156]), " \x00"), 8, 64)
-	return err == nil && want == sum || sum == 8*' ', nil
+	return &answer{saved, request}, nil
 }

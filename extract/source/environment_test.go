@@ -12,10 +12,6 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// shell is the environment that the tests were started in, for programs such as
-// go that need what is in it.
-var shell = os.Environ()
-
 // TestMain takes away what somebody has chosen for their own shell and home: a
 // Docker context, credentials and their helpers. DOCKER_HOST stands, as it
 // names an engine to test with. The libraries' logs are off as in the program.
@@ -56,3 +52,6 @@ func setPatience(t *testing.T, d time.Duration) {
 	t.Cleanup(func() { patience = before })
 	patience = d
 }
+
+// Tests wait less than people before they ask a registry again.
+func init() { firstPause = time.Millisecond }

@@ -151,7 +151,7 @@ func remotes(t testing.TB) (all []remote) {
 			fakeengine.New(fakeengine.Options{Format: format}, imagetest.Ref{Name: "app", Content: img}),
 			func(_ context.Context, address string) (extract.Source, error) {
 				api, err := client.New(client.WithHost("tcp://" + address))
-				return &engine{api: api, name: "app:latest"}, err
+				return &engine{api: api, endpoint: new(endpoint), id: "app:latest"}, err
 			},
 		})
 	}
@@ -160,5 +160,9 @@ func remotes(t testing.TB) (all []remote) {
 
 // openApp opens what newRegistry has.
 func openApp(ctx context.Context, address string) (extract.Source, error) {
-	return openRegistry(ctx, Reference{rest: address + "/app"}, Options{InsecureRegistry: true})
+	r, err := ParseReference("docker://" + address + "/app")
+	if err != nil {
+		return nil, err
+	}
+	return Open(ctx, r, Options{InsecureRegistry: true})
 }

@@ -188,29 +188,46 @@ func (e *Engine) inspect(w http.ResponseWriter, r *http.Request, version, name s
 	if err != nil {
 		return err
 	}
-	platform := imagetest.HostPlatform
-	if p, err := platformQuery(r, version, "1.49"); err != nil {
-		return err
-	} else if p != nil {
-		platform = *p
-	}
-	img, err := e.pick(ref, platform)
+	img, err := e.pick(ref, imagetest.HostPlatform)
 	if err != nil {
 		return err
 	}
 	config := must(img.ConfigFile())
-	w.Header().Set("Content-Type", "application/json")
-	return json.NewEncoder(w).Encode(map[string]any{
+	answer := map[string]any{
 		"Id":           e.id(ref.Content).String(),
 		"Os":           config.OS,
 		"Architecture": config.Architecture,
 		"Variant":      config.Variant,
 		"RootFS":       map[string]any{"Type": "layers", "Layers": config.RootFS.DiffIDs},
-	})
+	}
+	if e.format == imagetest.DockerContainerd {
+		answer["Descriptor"] = map[string]any{"digest": must(ref.Content.Digest())}
+		if !versions.LessThan(version, "1.48") && r.URL.Query().Get("manifests") == "1" {
+			answer["Manifests"] = manifests(ref.Content)
+		}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	return json.NewEncoder(w).Encode(answer)
+}
+
+// manifests lists the images of content, all of which the engine has.
+func manifests(content imagetest.Content) []map[string]any {
+	if img, ok := content.(v1.Image); ok {
+		content = imagetest.Index(img)
+	}
+	var all []map[string]any
+	for _, m := range must(content.(v1.ImageIndex).IndexManifest()).Manifests {
+		kind := "image"
+		if m.Platform.OS == "unknown" {
+			kind = "attestation"
+		}
+		all = append(all, map[string]any{"ID": m.Digest, "Available": true, "Kind": kind, "ImageData": map[string]any{"Platform": m.Platform}})
+	}
+	return all
 }
 
 func (e *Engine) export(w http.ResponseWriter, r *http.Request, version string, names []string) error {
-	platform, err := platformQuery(r, version, "1.48")
+	platform, err := platformQuery(r, version)
 	if err != nil {
 		return err
 	}
@@ -252,10 +269,10 @@ func (e *Engine) pick(ref imagetest.Ref, p v1.Platform) (v1.Image, error) {
 }
 
 // platformQuery returns the platform of the query, nil for none, or if the
-// client's version of the API is older than since.
-func platformQuery(r *http.Request, version, since string) (*v1.Platform, error) {
+// client's version of the API is too old for it.
+func platformQuery(r *http.Request, version string) (*v1.Platform, error) {
 	values := r.URL.Query()["platform"]
-	if versions.LessThan(version, since) || len(values) == 0 || values[0] == "" {
+	if versions.LessThan(version, "1.48") || len(values) == 0 || values[0] == "" {
 		return nil, nil
 	}
 	var p v1.Platform

@@ -1,9 +1,9 @@
 // Package fakelambda is a small AWS Lambda layer API on loopback, for tests
 // and the demo. It keeps to the service's paths, status codes, headers, JSON
 // shapes, limits and error messages, so that a client cannot tell it from the
-// real one in what it covers: ListLayerVersions, GetLayerVersion,
-// PublishLayerVersion, DeleteLayerVersion, CreateFunction and GetFunction.
-// Everything is held in memory.
+// real one in what it covers: layer versions, who may use them, and what creates,
+// updates and invokes a function. It has all regions at one URL: which one a request
+// is for, its signature says. Everything is held in memory.
 //
 // It is stricter than the service in one point: a zip with an entry that
 // other users cannot read is refused when it is uploaded. The service takes it,
@@ -32,12 +32,17 @@ type Operation string
 
 // The operations of an API.
 const (
-	ListLayerVersions   Operation = "ListLayerVersions"
-	GetLayerVersion     Operation = "GetLayerVersion"
-	PublishLayerVersion Operation = "PublishLayerVersion"
-	DeleteLayerVersion  Operation = "DeleteLayerVersion"
-	CreateFunction      Operation = "CreateFunction"
-	GetFunction         Operation = "GetFunction"
+	ListLayerVersions           Operation = "ListLayerVersions"
+	GetLayerVersion             Operation = "GetLayerVersion"
+	PublishLayerVersion         Operation = "PublishLayerVersion"
+	AddLayerVersionPermission   Operation = "AddLayerVersionPermission"
+	GetLayerVersionPolicy       Operation = "GetLayerVersionPolicy"
+	CreateFunction              Operation = "CreateFunction"
+	GetFunction                 Operation = "GetFunction"
+	GetFunctionConfiguration    Operation = "GetFunctionConfiguration"
+	UpdateFunctionCode          Operation = "UpdateFunctionCode"
+	UpdateFunctionConfiguration Operation = "UpdateFunctionConfiguration"
+	InvokeFunction              Operation = "InvokeFunction"
 )
 
 // API is a Lambda API as an [http.Handler]. It is safe for concurrent use.
@@ -46,14 +51,16 @@ type API struct {
 	server *httptest.Server
 
 	// Set by options, and read only afterwards.
-	s3       http.Handler
-	pageSize int
-	runtimes map[string]bool     // nil: any
-	allowed  map[Operation]bool  // nil: all
-	badKeys  map[string]apiError // by access key ID
+	s3        http.Handler
+	pageSize  int
+	bandwidth int                 // 0: no limit
+	old       map[string]bool     // regions without CompatibleArchitectures
+	allowed   map[Operation]bool  // nil: all
+	badKeys   map[string]apiError // by access key ID
 
 	mu        sync.Mutex
 	layers    map[layerKey]*layer
+	policies  map[string][]statement // by a layer version's ARN
 	functions map[functionKey]function
 	rules     []*activeRule
 	calls     []*Call
@@ -96,15 +103,16 @@ func PageSize(n int) Option {
 	return func(a *API) { a.pageSize = min(n, maxPageSize) }
 }
 
-// Runtimes makes the API refuse every other runtime name with a
-// ValidationException, as the service does with names that it does not know.
-// Without it any name is good: which names the service knows changes without
-// notice, and a client must not decide that for itself.
-func Runtimes(names ...string) Option {
+// Bandwidth limits each connection to so many bytes a second of requests.
+func Bandwidth(bytes int) Option {
+	return func(a *API) { a.bandwidth = bytes }
+}
+
+// WithoutArchitectures makes regions refuse CompatibleArchitectures, as some do.
+func WithoutArchitectures(regions ...string) Option {
 	return func(a *API) {
-		a.runtimes = make(map[string]bool, len(names))
-		for _, name := range names {
-			a.runtimes[name] = true
+		for _, region := range regions {
+			a.old[region] = true
 		}
 	}
 }
@@ -124,7 +132,9 @@ func New(options ...Option) *API {
 		mux:       http.NewServeMux(),
 		pageSize:  maxPageSize,
 		badKeys:   make(map[string]apiError),
+		old:       make(map[string]bool),
 		layers:    make(map[layerKey]*layer),
+		policies:  make(map[string][]statement),
 		functions: make(map[functionKey]function),
 	}
 	for _, option := range options {
@@ -135,9 +145,14 @@ func New(options ...Option) *API {
 	a.handle("GET "+layers, ListLayerVersions, a.listLayerVersions)
 	a.handle("POST "+layers, PublishLayerVersion, a.publishLayerVersion)
 	a.handle("GET "+layers+"/{version}", GetLayerVersion, a.getLayerVersion)
-	a.handle("DELETE "+layers+"/{version}", DeleteLayerVersion, a.deleteLayerVersion)
+	a.handle("POST "+layers+"/{version}/policy", AddLayerVersionPermission, a.addLayerVersionPermission)
+	a.handle("GET "+layers+"/{version}/policy", GetLayerVersionPolicy, a.getLayerVersionPolicy)
 	a.handle("POST "+functions, CreateFunction, a.createFunction)
 	a.handle("GET "+functions+"/{function}", GetFunction, a.getFunction)
+	a.handle("GET "+functions+"/{function}/configuration", GetFunctionConfiguration, a.getFunctionConfiguration)
+	a.handle("PUT "+functions+"/{function}/code", UpdateFunctionCode, a.updateFunctionCode)
+	a.handle("PUT "+functions+"/{function}/configuration", UpdateFunctionConfiguration, a.updateFunctionConfiguration)
+	a.handle("POST "+functions+"/{function}/invocations", InvokeFunction, a.invokeFunction)
 	a.mux.HandleFunc("GET "+contentPath+"{region}/{layer}/{version}", a.serveContent)
 	a.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeError(w, r, errUnknownOperation)
@@ -148,7 +163,11 @@ func New(options ...Option) *API {
 // Start serves the API on a free port of 127.0.0.1 and returns its URL, fit
 // for AWS_ENDPOINT_URL. Close must be called afterwards.
 func (a *API) Start() string {
-	a.server = httptest.NewServer(a)
+	a.server = httptest.NewUnstartedServer(a)
+	if a.bandwidth > 0 {
+		a.server.Listener = slowListener{a.server.Listener, a.bandwidth}
+	}
+	a.server.Start()
 	return a.server.URL
 }
 
@@ -184,28 +203,27 @@ type handler func(request) (status int, answer any, err *apiError)
 // handle routes a pattern to an operation: the call is logged, goes through
 // the rules that match it, must be signed, and then is performed.
 func (a *API) handle(pattern string, op Operation, perform handler) {
-	answer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		region, failure := a.authenticate(r)
-		if failure != nil {
-			writeError(w, r, *failure)
-			return
-		}
-		status, value, failure := perform(request{r, op, region})
-		if failure != nil {
-			writeError(w, r, *failure)
-			return
-		}
-		writeJSON(w, status, value)
-	})
 	a.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		region, unsigned := a.authenticate(r)
 		_, layer := splitLayerName(r.PathValue("layer"), "")
-		call, number, actions := a.begin(op, layer)
+		call, number, actions := a.begin(op, region, layer)
 		status := &statusWriter{ResponseWriter: w}
 		// Deferred, since an action may abort the handler by a panic.
 		defer func() { a.end(call, status.status) }()
 		w.Header().Set("X-Amzn-Requestid", fmt.Sprintf("00000000-0000-4000-8000-%012d", number))
 
-		next := http.Handler(answer)
+		var next http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if unsigned != nil {
+				writeError(w, r, *unsigned)
+				return
+			}
+			status, value, failure := perform(request{r, op, region})
+			if failure != nil {
+				writeError(w, r, *failure)
+				return
+			}
+			writeJSON(w, status, value)
+		})
 		for i := len(actions) - 1; i >= 0; i-- {
 			next = actions[i](next)
 		}

@@ -60,7 +60,7 @@ func TestKeys(t *testing.T) {
 }
 
 func TestAllow(t *testing.T) {
-	api, client := start(t, fakelambda.Allow(fakelambda.ListLayerVersions, fakelambda.DeleteLayerVersion))
+	api, client := start(t, fakelambda.Allow(fakelambda.ListLayerVersions))
 	ctx := t.Context()
 	if _, err := client.ListLayerVersions(ctx, &lambda.ListLayerVersionsInput{LayerName: aws.String("l")}); err != nil {
 		t.Error(err)

@@ -138,6 +138,22 @@ func TestAWSCLI(t *testing.T) {
 	fail("ResourceNotFoundException", "The resource you requested does not exist.",
 		"lambda", "get-layer-version", "--layer-name", "one", "--version-number", "2")
 
+	share := []string{
+		"lambda", "add-layer-version-permission", "--layer-name", "one", "--version-number", "1",
+		"--action", "lambda:GetLayerVersion", "--principal", "*", "--statement-id", "org", "--organization-id", "o-a1b2c3d4e5",
+	}
+	must(nil, share...)
+	fail("ResourceConflictException", "The statement id (org) provided already exists.", share...)
+	var policy struct{ Policy string }
+	must(&policy, "lambda", "get-layer-version-policy", "--layer-name", "one", "--version-number", "1")
+	wantPolicy := `{"Version":"2012-10-17","Id":"default","Statement":[{"Sid":"org","Effect":"Allow","Principal":"*","Action":"lambda:GetLayerVersion",` +
+		`"Resource":"` + first + `","Condition":{"StringEquals":{"aws:PrincipalOrgID":"o-a1b2c3d4e5"}}}]}`
+	if policy.Policy != wantPolicy {
+		t.Errorf("got policy %s, want %s", policy.Policy, wantPolicy)
+	}
+	fail("ResourceNotFoundException", "No policy is associated with the given resource.",
+		"lambda", "get-layer-version-policy", "--layer-name", "two", "--version-number", "1")
+
 	for range 60 {
 		api.AddVersion(fakelambda.Version{Region: region, Layer: "many"})
 	}
@@ -167,7 +183,7 @@ func TestAWSCLI(t *testing.T) {
 	if state := configuration.Configuration.State; state != "Active" {
 		t.Errorf("the function is %s", state)
 	}
-	must(nil, "lambda", "delete-layer-version", "--layer-name", "one", "--version-number", "1")
+	api.DeleteVersion(first)
 	fail("InvalidParameterValueException", "Layer version "+first+" does not exist.",
 		append(create, "late")...)
 }

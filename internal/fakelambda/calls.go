@@ -3,6 +3,7 @@ package fakelambda
 // A Call is a request for an operation.
 type Call struct {
 	Operation Operation
+	Region    string // the one that the request is signed for
 	Layer     string // its name; empty for operations on functions
 	// Status is the status of the answer, or 0 as long as there is none and
 	// where the connection was closed instead.
@@ -48,16 +49,16 @@ func (a *API) ResetCalls() {
 
 // begin logs a call that came in. It returns the call's place in the log, its
 // number among all calls, and what the rules do to it.
-func (a *API) begin(op Operation, layer string) (call *Call, number int, actions []Action) {
+func (a *API) begin(op Operation, region, layer string) (call *Call, number int, actions []Action) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	call = &Call{Operation: op, Layer: layer}
+	call = &Call{Operation: op, Region: region, Layer: layer}
 	a.calls = append(a.calls, call)
 	a.requests++
 	a.inFlight++
 	a.maxFlight = max(a.maxFlight, a.inFlight)
 	for _, rule := range a.rules {
-		if rule.applies(op, layer) {
+		if rule.applies(op, region, layer) {
 			actions = append(actions, rule.Do)
 		}
 	}

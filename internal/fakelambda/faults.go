@@ -14,6 +14,7 @@ import (
 // A Rule does something to the calls that it matches.
 type Rule struct {
 	Operation Operation // empty: any
+	Region    string    // empty: any
 	Layer     string    // the layer's name; empty: any
 	Skip      int       // so many matching calls pass first
 	Times     int       // then so many are hit; 0: all
@@ -48,8 +49,8 @@ type activeRule struct {
 }
 
 // applies counts a call if the rule matches it, and tells whether to hit it.
-func (r *activeRule) applies(op Operation, layer string) bool {
-	if r.Operation != "" && r.Operation != op || r.Layer != "" && r.Layer != layer {
+func (r *activeRule) applies(op Operation, region, layer string) bool {
+	if r.Operation != "" && r.Operation != op || r.Region != "" && r.Region != region || r.Layer != "" && r.Layer != layer {
 		return false
 	}
 	r.seen++

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -42,14 +43,37 @@ type functionLayer struct {
 	CodeSize int64
 }
 
+// functionInput is what a function is created of.
+type functionInput struct {
+	FunctionName, Runtime, Role, Handler string
+	Description, PackageType             string
+	Code                                 content
+	Timeout, MemorySize                  int
+	Architectures, Layers                []string
+}
+
+// check finds what the service would refuse in it alone.
+func (in *functionInput) check() *apiError {
+	var broken violations
+	broken.pattern(in.FunctionName, "functionName", functionNamePattern)
+	broken.pattern(in.Role, "role", rolePattern)
+	broken.length(in.Description, "description", maxDescription)
+	broken.items(in.Architectures, "architectures", 1)
+	broken.architectures(in.Architectures, "architectures")
+	broken.layers(in.Layers)
+	switch failure := broken.failure(); {
+	case failure != nil:
+		return failure
+	case in.PackageType != "Zip":
+		return invalidParameter("This API has functions of package type Zip only.")
+	case in.Runtime == "" || in.Handler == "":
+		return invalidParameter("Runtime and Handler are mandatory parameters for functions created with deployment packages.")
+	}
+	return nil
+}
+
 func (a *API) createFunction(r request) (int, any, *apiError) {
-	input := struct {
-		FunctionName, Runtime, Role, Handler string
-		Description, PackageType             string
-		Code                                 content
-		Timeout, MemorySize                  int
-		Architectures, Layers                []string
-	}{PackageType: "Zip", Timeout: 3, MemorySize: 128}
+	input := functionInput{PackageType: "Zip", Timeout: 3, MemorySize: 128}
 	if failure := r.decode(&input); failure != nil {
 		return 0, nil, failure
 	}
@@ -60,24 +84,8 @@ func (a *API) createFunction(r request) (int, any, *apiError) {
 	if len(input.Architectures) == 0 {
 		input.Architectures = architectures[:1]
 	}
-	var broken violations
-	broken.pattern(input.FunctionName, "functionName", functionNamePattern)
-	broken.pattern(input.Role, "role", rolePattern)
-	broken.length(input.Description, "description", maxDescription)
-	broken.items(input.Architectures, "architectures", 1)
-	broken.architectures(input.Architectures, "architectures")
-	broken.layers(input.Layers)
-	if input.Runtime != "" {
-		broken.runtimes([]string{input.Runtime}, "runtime", a.runtimes)
-	}
-	if failure := broken.failure(); failure != nil {
+	if failure := input.check(); failure != nil {
 		return 0, nil, failure
-	}
-	if input.PackageType != "Zip" {
-		return 0, nil, invalidParameter("This API has functions of package type Zip only.")
-	}
-	if input.Runtime == "" || input.Handler == "" {
-		return 0, nil, invalidParameter("Runtime and Handler are mandatory parameters for functions created with deployment packages.")
 	}
 	layers, size, failure := a.resolveLayers(r, input.Layers)
 	if failure != nil {
@@ -96,19 +104,15 @@ func (a *API) createFunction(r request) (int, any, *apiError) {
 			message: "Function already exist: " + input.FunctionName,
 		}
 	}
-	sum := sha256.Sum256(code)
 	f := function{
 		FunctionName:     input.FunctionName,
 		FunctionArn:      key.arn(),
 		Runtime:          input.Runtime,
 		Role:             input.Role,
 		Handler:          input.Handler,
-		CodeSize:         int64(len(code)),
-		CodeSha256:       base64.StdEncoding.EncodeToString(sum[:]),
 		Description:      input.Description,
 		Timeout:          input.Timeout,
 		MemorySize:       input.MemorySize,
-		LastModified:     time.Now().UTC().Format(timeFormat),
 		Version:          "$LATEST",
 		PackageType:      input.PackageType,
 		Architectures:    input.Architectures,
@@ -116,11 +120,19 @@ func (a *API) createFunction(r request) (int, any, *apiError) {
 		State:            "Active",
 		LastUpdateStatus: "Successful",
 	}
+	f.setCode(code)
 	a.functions[key] = f
 	// A function is ready when it is asked for again.
 	f.State, f.LastUpdateStatus = "Pending", ""
 	f.StateReason, f.StateReasonCode = "The function is being created.", "Creating"
 	return http.StatusCreated, f, nil
+}
+
+// setCode sets what a function shows of its code.
+func (f *function) setCode(zip []byte) {
+	sum := sha256.Sum256(zip)
+	f.CodeSha256, f.CodeSize = base64.StdEncoding.EncodeToString(sum[:]), int64(len(zip))
+	f.LastModified = time.Now().UTC().Format(timeFormat)
 }
 
 // layers wants the ARNs of layer versions.
@@ -178,19 +190,93 @@ func (a *API) resolveLayers(r request, arns []string) ([]functionLayer, int64, *
 	return layers, size, nil
 }
 
-func (a *API) getFunction(r request) (int, any, *apiError) {
+// function returns the function that the path of a request names, if the caller
+// may perform the operation on it.
+func (a *API) function(r request) (functionKey, function, *apiError) {
 	key := functionKey{r.region, r.PathValue("function")}
 	if failure := a.authorize(r, key.arn()); failure != nil {
-		return 0, nil, failure
+		return key, function{}, failure
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	f, ok := a.functions[key]
 	if !ok {
-		return 0, nil, &apiError{
+		return key, f, &apiError{
 			status: 404, code: "ResourceNotFoundException",
 			message: "Function not found: " + key.arn(),
 		}
 	}
-	return http.StatusOK, struct{ Configuration function }{f}, nil
+	return key, f, nil
+}
+
+func (a *API) getFunction(r request) (int, any, *apiError) {
+	_, f, failure := a.function(r)
+	return http.StatusOK, struct{ Configuration function }{f}, failure
+}
+
+func (a *API) getFunctionConfiguration(r request) (int, any, *apiError) {
+	_, f, failure := a.function(r)
+	return http.StatusOK, f, failure
+}
+
+// update changes a function and answers as the service does, which is not ready
+// at once.
+func (a *API) update(key functionKey, change func(*function)) (int, any, *apiError) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	f := a.functions[key]
+	change(&f)
+	a.functions[key] = f
+	f.LastUpdateStatus = "InProgress"
+	return http.StatusOK, f, nil
+}
+
+func (a *API) updateFunctionCode(r request) (int, any, *apiError) {
+	key, _, failure := a.function(r)
+	if failure != nil {
+		return 0, nil, failure
+	}
+	var input content
+	if failure := r.decode(&input); failure != nil {
+		return 0, nil, failure
+	}
+	code, failure := a.unzip(r, input, maxUnzippedSize)
+	if failure != nil {
+		return 0, nil, failure
+	}
+	return a.update(key, func(f *function) { f.setCode(code) })
+}
+
+// updateFunctionConfiguration changes the layers alone.
+func (a *API) updateFunctionConfiguration(r request) (int, any, *apiError) {
+	key, _, failure := a.function(r)
+	if failure != nil {
+		return 0, nil, failure
+	}
+	var input struct{ Layers []string }
+	if failure := r.decode(&input); failure != nil {
+		return 0, nil, failure
+	}
+	var broken violations
+	broken.layers(input.Layers)
+	if failure := broken.failure(); failure != nil {
+		return 0, nil, failure
+	}
+	layers, _, failure := a.resolveLayers(r, input.Layers)
+	if failure != nil {
+		return 0, nil, failure
+	}
+	return a.update(key, func(f *function) { f.Layers = layers })
+}
+
+// invokeFunction answers with the event.
+func (a *API) invokeFunction(r request) (int, any, *apiError) {
+	if _, _, failure := a.function(r); failure != nil {
+		return 0, nil, failure
+	}
+	var event json.RawMessage
+	if failure := r.decode(&event); failure != nil {
+		return 0, nil, failure
+	}
+	return http.StatusOK, map[string]json.RawMessage{"event": event}, nil
 }

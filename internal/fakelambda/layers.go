@@ -214,33 +214,10 @@ func (a *API) listLayerVersions(r request) (int, any, *apiError) {
 	if failure != nil {
 		return 0, nil, failure
 	}
-	query := r.URL.Query()
-	runtime, architecture := query.Get("CompatibleRuntime"), query.Get("CompatibleArchitecture")
-	var broken violations
-	if runtime != "" {
-		broken.runtimes([]string{runtime}, "compatibleRuntime", a.runtimes)
-	}
-	if architecture != "" {
-		broken.architectures([]string{architecture}, "compatibleArchitecture")
-	}
-	pageSize := maxPageSize
-	if items := query.Get("MaxItems"); items != "" {
-		n, err := strconv.Atoi(items)
-		switch {
-		case err != nil || n < 1:
-			broken.add(items, "maxItems", "Member must have value greater than or equal to 1")
-		case n > maxPageSize:
-			broken.add(items, "maxItems", fmt.Sprintf("Member must have value less than or equal to %d", maxPageSize))
-		}
-		pageSize = n
-	}
-	if failure := broken.failure(); failure != nil {
-		return 0, nil, failure
-	}
 	// A marker is the number of the last version that was listed, so that
 	// versions made or deleted in between shift no page.
 	before := int64(-1)
-	if marker := query.Get("Marker"); marker != "" {
+	if marker := r.URL.Query().Get("Marker"); marker != "" {
 		number, err := base64.URLEncoding.DecodeString(marker)
 		if err == nil {
 			before, err = strconv.ParseInt(string(number), 10, 64)
@@ -260,15 +237,12 @@ func (a *API) listLayerVersions(r request) (int, any, *apiError) {
 	if l := a.layers[key]; l != nil {
 		versions = l.versions
 	}
-	pageSize = min(pageSize, a.pageSize)
 	for _, v := range slices.Backward(versions) {
-		if before >= 0 && v.Number >= before ||
-			runtime != "" && !slices.Contains(v.CompatibleRuntimes, runtime) ||
-			architecture != "" && !slices.Contains(v.CompatibleArchitectures, architecture) {
+		if before >= 0 && v.Number >= before {
 			continue
 		}
-		if len(answer.LayerVersions) == pageSize {
-			last := answer.LayerVersions[pageSize-1].Version
+		if len(answer.LayerVersions) == a.pageSize {
+			last := answer.LayerVersions[a.pageSize-1].Version
 			marker := base64.URLEncoding.EncodeToString(strconv.AppendInt(nil, last, 10))
 			answer.NextMarker = &marker
 			break
@@ -316,11 +290,14 @@ func (a *API) publishLayerVersion(r request) (int, any, *apiError) {
 	broken.length(input.Description, "description", maxDescription)
 	broken.length(input.LicenseInfo, "licenseInfo", maxLicenseInfo)
 	broken.items(input.CompatibleRuntimes, "compatibleRuntimes", maxRuntimes)
-	broken.runtimes(input.CompatibleRuntimes, "compatibleRuntimes", a.runtimes)
 	broken.items(input.CompatibleArchitectures, "compatibleArchitectures", maxArchitectures)
 	broken.architectures(input.CompatibleArchitectures, "compatibleArchitectures")
 	if failure := broken.failure(); failure != nil {
 		return 0, nil, failure
+	}
+	if len(input.CompatibleArchitectures) > 0 && a.old[r.region] {
+		return 0, nil, invalidParameter("CompatibleArchitectures are not supported in " + r.region +
+			". Please remove the CompatibleArchitectures value from your request and try again")
 	}
 	data, failure := a.unzip(r, *input.Content, maxUnzippedSize)
 	if failure != nil {
@@ -339,20 +316,6 @@ func (a *API) publishLayerVersion(r request) (int, any, *apiError) {
 		Zip:                     data,
 	})
 	return http.StatusCreated, v.whole(r), nil
-}
-
-func (a *API) deleteLayerVersion(r request) (int, any, *apiError) {
-	key, failure := a.layerOf(r, ":"+r.PathValue("version"))
-	if failure != nil {
-		return 0, nil, failure
-	}
-	number, failure := numberOf(r)
-	if failure != nil {
-		return 0, nil, failure
-	}
-	// A version that is not there is no error.
-	a.DeleteVersion(Version{Region: key.region, Layer: key.name, Number: number}.ARN())
-	return http.StatusNoContent, nil, nil
 }
 
 // serveContent gives a layer version's zip back. Like the service's links to

@@ -34,6 +34,9 @@ const (
 	layerNamePattern    = `(arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\d{12}:layer:[a-zA-Z0-9-_]+)|[a-zA-Z0-9-_]+`
 	layerARNPattern     = `arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+`
 	functionNamePattern = `[a-zA-Z0-9-_]{1,64}`
+	statementPattern    = `[a-zA-Z0-9-_]{1,100}`
+	principalPattern    = `\d{12}|\*|arn:(aws[a-zA-Z-]*):iam::\d{12}:root`
+	organizationPattern = `o-[a-z0-9]{10,32}`
 	rolePattern         = `arn:(aws[a-zA-Z-]*)?:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+`
 )
 
@@ -66,16 +69,6 @@ func (v *violations) items(values []string, member string, most int) {
 func (v *violations) pattern(value, member, pattern string) {
 	if !matches(value, pattern) {
 		v.add(value, member, "Member must satisfy regular expression pattern: "+pattern)
-	}
-}
-
-// runtimes wants names that the API knows (nil: any).
-func (v *violations) runtimes(values []string, member string, known map[string]bool) {
-	for _, value := range values {
-		if known != nil && !known[value] {
-			v.add(list(values), member, "Member must satisfy enum value set")
-			return
-		}
 	}
 }
 

@@ -44,6 +44,8 @@ var (
 //     what Extract makes of the layers below.
 //   - Symbolic links that climb out of the root are left out. The twin's targets
 //     begin with a slash and are compared without it.
+//   - Paths lead through no links, and each hard link has its own header. Resolve
+//     makes the twin's entries.
 //   - Names are cleaned, but "/a" and "a" are two. The twin's names are clean, and
 //     it has no root and no leftovers of AUFS.
 func TestFlattenAgreesWithExtract(t *testing.T) {
@@ -86,6 +88,7 @@ func dropEmptyImplied(tree map[string]Node) {
 func twin(t *testing.T, layers [][]Entry) [][]Entry {
 	var twins [][]Entry
 	for _, entries := range layers {
+		entries = Resolve(entries)
 		var markers, files []Entry
 		var contents []Entry
 		for _, e := range entries {
@@ -101,6 +104,21 @@ func twin(t *testing.T, layers [][]Entry) [][]Entry {
 		}
 		lower := extract(t, append(slices.Clone(twins), markers))
 		paths := map[string]bool{}
+		replace := func(dir string) { // what the lower layers have in a directory's place
+			for ; dir != "" && dir != "."; dir = path.Dir(dir) {
+				if n, ok := lower[dir]; ok && n.Kind != KindDir && !paths[dir] {
+					paths[dir] = true
+					markers = append(markers, Whiteout(dir))
+				}
+			}
+		}
+		for _, e := range slices.Clone(markers) {
+			p, what := classify(e.Name)
+			if what == whiteout {
+				p = parent(p)
+			}
+			replace(p)
+		}
 		for i, e := range contents {
 			if !survives(contents, i) {
 				continue
@@ -114,12 +132,7 @@ func twin(t *testing.T, layers [][]Entry) [][]Entry {
 			if e.Typeflag != tar.TypeDir {
 				markers = append(markers, Whiteout(e.Name))
 			}
-			for dir := path.Dir(e.Name); dir != "."; dir = path.Dir(dir) {
-				if n, ok := lower[dir]; ok && n.Kind != KindDir && !paths[dir] {
-					paths[dir] = true
-					markers = append(markers, Whiteout(dir))
-				}
-			}
+			replace(path.Dir(e.Name))
 			files = append(files, e)
 		}
 		twins = append(twins, markers, files)
@@ -143,7 +156,7 @@ func survives(entries []Entry, i int) bool {
 }
 
 // copyOfTarget returns the hard link entries[i] as an entry with the content of
-// its target: in the tar, before the link rather than after it, else in lower.
+// its target: in the tar before the link, else in lower, else in the tar after it.
 func copyOfTarget(t *testing.T, entries []Entry, i int, lower map[string]Node) Entry {
 	link := entries[i]
 	target := strings.TrimPrefix(path.Join("/", link.Linkname), "/")
@@ -153,8 +166,10 @@ func copyOfTarget(t *testing.T, entries []Entry, i int, lower map[string]Node) E
 	j := slices.IndexFunc(rest, at)
 	if j >= 0 {
 		j = i - 1 - j
-	} else if j = slices.IndexFunc(entries[i:], at); j >= 0 {
-		j += i
+	} else if _, ok := lower[target]; !ok {
+		if j = slices.IndexFunc(entries[i:], at); j >= 0 {
+			j += i
+		}
 	}
 
 	copied := Entry{Header: tar.Header{Name: link.Name, Mode: link.Mode, ModTime: link.Header.ModTime, Format: link.Format}}

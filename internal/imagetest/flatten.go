@@ -37,22 +37,25 @@ type Node struct {
 //
 // It follows the OCI image spec (layer.md), and where that is silent:
 //
+//   - Paths lead through the symbolic links of the same tar, and the names of a
+//     file have one header: see Resolve. Through links of the lower layers no path
+//     leads; what stands in the path becomes a directory.
 //   - Whiteouts and opaque markers act on the lower layers only, wherever in the
-//     tar they stand. They make no directories.
+//     tar they stand. The directories in which they stand are there, implied.
 //   - A tar makes a tree by itself, entry by entry, and this tree goes over the
 //     lower layers. In both steps what comes later wins: something else in a
 //     directory's place removes all that is below it, a directory over a
 //     directory only changes its metadata, and an entry turns what is above it
 //     into directories, which are implied where they were not directories before.
-//   - A hard link has the content of its target and the metadata of its own
-//     header. The target is the last entry of that path before the link in the
-//     tar, else the first after it, else what the lower layers have there after
-//     this layer's whiteouts.
+//   - A hard link has the content of its target. The target is the last entry of
+//     that path before the link in the tar, else what the lower layers have there
+//     after this layer's whiteouts, else the first entry after the link.
 //   - Names with a component that begins with ".wh..wh." are leftovers of AUFS
 //     and no part of the image.
 func Flatten(layers [][]Entry) map[string]Node {
 	tree := map[string]Node{}
 	for _, entries := range layers {
+		entries = Resolve(entries)
 		for _, e := range entries {
 			switch p, what := classify(e.Name); what {
 			case opaque:
@@ -66,6 +69,17 @@ func Flatten(layers [][]Entry) map[string]Node {
 		for i, e := range entries {
 			if p, what := classify(e.Name); what == content && p != "" {
 				put(own, p, nodeOf(entries, i, tree, nil))
+			}
+		}
+		for _, e := range entries {
+			p, what := classify(e.Name)
+			if what == whiteout {
+				p = parent(p)
+			}
+			for ; p != "" && (what == whiteout || what == opaque); p = parent(p) {
+				if _, ok := own[p]; !ok {
+					own[p] = Node{Kind: KindDir, Implied: true}
+				}
 			}
 		}
 		for _, p := range sortedKeys(own) { // parents first
@@ -166,7 +180,7 @@ func linkTarget(entries []Entry, i int, lower map[string]Node, following []int) 
 		}
 	}
 	found, j := lower[path], targetIndex(entries, i)
-	if j >= 0 {
+	if j >= 0 && (j < i || found.Kind == "") {
 		found = nodeOf(entries, j, lower, append(following, i))
 	}
 	if found.Kind == "" || found.Kind == KindDir {
@@ -176,7 +190,7 @@ func linkTarget(entries []Entry, i int, lower map[string]Node, following []int) 
 }
 
 // targetIndex returns the place of the entry that the hard link entries[i]
-// stands for, -1 if the tar has none.
+// names, the last before it, else the first after it; -1 if the tar has none.
 func targetIndex(entries []Entry, i int) int {
 	is := func(j int) bool {
 		p, what := classify(entries[j].Name)

@@ -17,6 +17,9 @@ func TestFlatten(t *testing.T) {
 	}
 	dir := Node{Kind: KindDir, Mode: 0o755, ModTime: DefaultTime.Unix()}
 	implied := Node{Kind: KindDir, Implied: true}
+	link := func(text string) Node {
+		return Node{Kind: KindSymlink, Mode: 0o777, ModTime: DefaultTime.Unix(), Linkname: text}
+	}
 	dangling := func(target string) Node {
 		return Node{Kind: KindDangling, Mode: 0o644, ModTime: DefaultTime.Unix(), Linkname: target}
 	}
@@ -61,9 +64,9 @@ func TestFlatten(t *testing.T) {
 			tree{"a": file("1"), "d": implied, "d/b": file("2")},
 		},
 		{
-			"markers make no directories",
-			layers{{Whiteout("d/a"), Opaque("e")}},
-			tree{},
+			"markers make directories, of files too",
+			layers{{File("f", "1")}, {Whiteout("d/a"), Opaque("e"), Whiteout("f/a")}},
+			tree{"d": implied, "e": implied, "f": implied},
 		},
 		{
 			"file for directory and back, over three layers",
@@ -105,17 +108,49 @@ func TestFlatten(t *testing.T) {
 			},
 		},
 		{
-			"a hard link's target is in its own tar rather than below",
-			layers{{File("t", "low")}, {Hardlink("a", "t"), File("t", "own")}},
-			tree{"t": file("own"), "a": file("own")},
+			"a hard link's target is what is there when the link comes",
+			layers{{File("t", "low")}, {Hardlink("a", "t"), File("t", "own"), Hardlink("b", "t")}},
+			tree{"t": file("own"), "a": file("low"), "b": file("own")},
 		},
 		{
-			"a hard link has its own metadata and outlives its target",
+			"the names of a file have the last header among them, and outlive each other",
 			layers{{Symlink("s", "x"), Hardlink("a", "s", Mode(0o600)), Fifo("p"), Hardlink("b", "p")}, {Whiteout("s"), Whiteout("p")}},
 			tree{
 				"a": {Kind: KindSymlink, Mode: 0o600, ModTime: DefaultTime.Unix(), Linkname: "x"},
 				"b": {Kind: KindSpecial, Mode: 0o644, ModTime: DefaultTime.Unix()},
 			},
+		},
+		{
+			"names of files that were replaced",
+			layers{{
+				File("a", "1", Mode(0o700)), Hardlink("b", "a", Mode(0o600)), File("a", "2", Mode(0o755)), Hardlink("c", "a", Mode(0o640)),
+				Hardlink("d", "b", Mode(0o444)), File("d", "3"),
+			}},
+			tree{
+				"a": {Kind: KindFile, Mode: 0o640, ModTime: DefaultTime.Unix(), Body: "2"},
+				"c": {Kind: KindFile, Mode: 0o640, ModTime: DefaultTime.Unix(), Body: "2"},
+				"b": {Kind: KindFile, Mode: 0o444, ModTime: DefaultTime.Unix(), Body: "1"},
+				"d": file("3"),
+			},
+		},
+		{
+			"paths through links of the same tar",
+			layers{
+				{Dir("d"), File("d/low", "1"), File("d/gone", "1")},
+				{
+					Symlink("l", "x/../d"), File("l/a", "2"), Whiteout("l/gone"), Symlink("m", "/../../l"), Hardlink("h", "m/a"),
+					Symlink("up", "../.."), Dir("up/e"), Symlink("no", "where"), File("no/f", "3"),
+				},
+			},
+			tree{
+				"l": link("x/../d"), "m": link("/../../l"), "up": link("../.."), "no": link("where"),
+				"d": dir, "d/low": file("1"), "d/a": file("2"), "h": file("2"), "e": dir, "where": implied, "where/f": file("3"),
+			},
+		},
+		{
+			"links that are replaced in the same tar",
+			layers{{Symlink("l", "a"), File("l/1", "1"), Symlink("l", "b"), File("l/2", "2"), Dir("l"), File("l/3", "3")}},
+			tree{"a": implied, "a/1": file("1"), "b": implied, "b/2": file("2"), "l": dir, "l/3": file("3")},
 		},
 		{
 			"dangling hard links",

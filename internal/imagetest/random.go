@@ -16,14 +16,17 @@ import (
 //
 // What an image has no one meaning for is left out: every hard link points to
 // something that is there at that moment (in the tar before it, or after it, or
-// in the lower layers with this layer's whiteouts applied, but never to a path
-// that is both in the lower layers and later in the tar); whiteouts and opaque
+// in the lower layers with this layer's whiteouts applied); no path leads through
+// symbolic links in a circle; whiteouts and opaque
 // markers stand in directories that exist; a directory of the lower layers does
 // not become something else and a directory again within one tar. A symbolic
 // link may point to nothing.
-func Random(rng *rand.Rand) [][]Entry { return (&generator{rng}).image() }
+func Random(rng *rand.Rand) [][]Entry { return (&generator{Rand: rng}).image() }
 
-type generator struct{ *rand.Rand }
+type generator struct {
+	*rand.Rand
+	loadable, again bool // what Loadable was asked for
+}
 
 func (g *generator) image() [][]Entry {
 	var layers [][]Entry
@@ -32,7 +35,7 @@ func (g *generator) image() [][]Entry {
 		var entries []Entry
 		if len(layers) > 0 && g.chance(10) {
 			entries = layers[g.IntN(len(layers))] // The same layer again.
-			if len(invalid(entries, layers)) > 0 {
+			if len(g.invalid(entries, layers)) > 0 {
 				continue
 			}
 		} else {
@@ -56,7 +59,7 @@ func (g *generator) layer(lower [][]Entry, view map[string]Node) []Entry {
 		entries = append(entries, g.entries(entries, known)...)
 	}
 	// Without one entry others may lose their meaning, so look again.
-	for bad := invalid(entries, lower); len(bad) > 0; bad = invalid(entries, lower) {
+	for bad := g.invalid(entries, lower); len(bad) > 0; bad = g.invalid(entries, lower) {
 		for _, i := range slices.Backward(bad) {
 			entries = slices.Delete(entries, i, i+1)
 		}
@@ -76,6 +79,9 @@ func (g *generator) entries(earlier []Entry, known []string) []Entry {
 	}
 	if p == "" {
 		p = "opt"
+	}
+	if link := g.symlink(earlier); link != "" {
+		p = link + "/" + pick(g, components)
 	}
 	name := g.spell(p)
 	switch w := g.IntN(100); {
@@ -170,7 +176,21 @@ func (g *generator) symlinkTarget() string {
 	}
 }
 
+// symlink returns the path of a symbolic link before in the tar, now and then.
+func (g *generator) symlink(earlier []Entry) string {
+	if len(earlier) == 0 || !g.chance(40) {
+		return ""
+	}
+	if e := pick(g, earlier); e.Typeflag == tar.TypeSymlink {
+		return clean(e.Name)
+	}
+	return ""
+}
+
 func (g *generator) linkTarget(earlier []Entry, known []string) string {
+	if link := g.symlink(earlier); link != "" {
+		return link + "/" + pick(g, components)
+	}
 	switch w := g.IntN(100); {
 	case w < 45 && len(earlier) > 0:
 		p, _ := classify(pick(g, earlier).Name)
@@ -221,14 +241,21 @@ func (g *generator) metadata() Option {
 
 // invalid returns the places of the entries that have no one meaning upon the
 // lower layers, as Random tells them.
-func invalid(entries []Entry, lower [][]Entry) []int {
-	markers := slices.DeleteFunc(slices.Clone(entries), func(e Entry) bool {
+func (g *generator) invalid(entries []Entry, lower [][]Entry) []int {
+	markers := slices.DeleteFunc(Resolve(entries), func(e Entry) bool {
 		_, what := classify(e.Name)
 		return what == content
 	})
 	base := Flatten(append(slices.Clone(lower), markers))
 	view := Flatten(append(slices.Clone(lower), entries))
-	var bad []int
+	bad := circular(entries)
+	if g.loadable {
+		bad = g.unloadable(entries, lower)
+	}
+	if len(bad) > 0 {
+		return bad
+	}
+	entries = Resolve(entries)
 	for i, e := range entries {
 		p, what := classify(e.Name)
 		switch {
@@ -255,8 +282,7 @@ func linkable(entries []Entry, i int, base map[string]Node) bool {
 	}
 	j := targetIndex(entries, i)
 	if j > i {
-		_, both := base[target]
-		return !both
+		return true
 	}
 	for _, e := range entries[j+1 : i] {
 		p, what := classify(e.Name)

@@ -110,18 +110,6 @@ func Below(tree map[string]imagetest.Node, root string) map[string]imagetest.Nod
 		}
 		want[p[len(root)+1:]] = n
 	}
-	// A directory that is there only for something that is left out.
-	for p, n := range want {
-		if n.Implied {
-			used := false
-			for q := range want {
-				used = used || below(q, p) && !want[q].Implied
-			}
-			if !used {
-				delete(want, p)
-			}
-		}
-	}
 	return want
 }
 

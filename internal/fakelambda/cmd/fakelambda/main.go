@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/johannesboyne/gofakes3"
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
@@ -22,14 +23,16 @@ func main() {
 	// A set of its own, since httptest adds a flag to the common one.
 	flags := flag.NewFlagSet("fakelambda", flag.ExitOnError)
 	bucket := flags.String("bucket", "", "make an S3 bucket of this `name`")
+	bandwidth := flags.Int("bandwidth", 0, "take so many `bytes` a second on each connection")
+	delay := flags.Duration("delay", 0, "take so much longer to answer each call")
 	_ = flags.Parse(os.Args[1:]) // exits on errors
-	if err := serve(*bucket); err != nil {
+	if err := serve(*bucket, *bandwidth, *delay); err != nil {
 		fmt.Fprintln(os.Stderr, "fakelambda:", err)
 		os.Exit(1)
 	}
 }
 
-func serve(bucket string) error {
+func serve(bucket string, bandwidth int, delay time.Duration) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
@@ -39,7 +42,10 @@ func serve(bucket string) error {
 			return err
 		}
 	}
-	api := fakelambda.New(fakelambda.WithS3(gofakes3.New(s3).Server()))
+	api := fakelambda.New(fakelambda.WithS3(gofakes3.New(s3).Server()), fakelambda.Bandwidth(bandwidth))
+	if delay > 0 {
+		api.On(fakelambda.Rule{Do: fakelambda.Delay(delay)})
+	}
 	url := api.Start()
 	defer api.Close()
 	fmt.Println(url)

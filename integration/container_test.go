@@ -1,17 +1,13 @@
-package source
+package integration
 
 import (
 	"archive/tar"
-	"bytes"
-	"cmp"
-	"context"
-	"crypto/rand"
 	"errors"
 	"io"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +16,6 @@ import (
 
 	"github.com/awslabs/aws-lambda-container-image-converter/internal/imagetest"
 	"github.com/awslabs/aws-lambda-container-image-converter/internal/ziptest"
-	"github.com/awslabs/aws-lambda-container-image-converter/types"
 )
 
 // dockerfile makes an image with a layer for each of its instructions. Its tool
@@ -62,89 +57,55 @@ RUN ["/tool", "write /etc/nothing-of-ours 1"]
 RUN ["/tool", "mkdir /opt/hidden", "write /opt/hidden/b b", "rm /opt/from-context/deleted-later", "rm /usr/lib/shared"]
 `
 
-// TestDockerEngine compares with a real Docker engine: it builds an image, and
-// the zips have to restore what `docker export` says of a container of it.
-func TestDockerEngine(t *testing.T) {
+// TestContainer compares with real Docker engines: the zips of an image have to
+// restore what `docker export` says of a container of it. The machine's engine
+// builds it; others get it from there, as they may have no network.
+func TestContainer(t *testing.T) {
 	t.Parallel()
-	requireDocker(t)
-	name := "img2lambda-test-" + strings.ToLower(rand.Text())
-	buildImage(t, name)
-
-	dir, result, warnings := convertReference(t, name)
-	tree := flattenContainer(t, name)
-	if n := len(ziptest.Below(tree, "opt")); n < 20 {
-		t.Fatalf("only %d paths below /opt: this is another image", n)
-	}
-	var zips []string
-	for _, l := range result.Layers {
-		zips = append(zips, filepath.Join(dir, l.File))
-	}
-	function := filepath.Join(dir, result.Function.File)
-	ziptest.Compare(t, ziptest.Restore(t, zips...), ziptest.Below(tree, "opt"))
-	ziptest.Compare(t, ziptest.Restore(t, function), ziptest.Below(tree, "var/task"))
-	ziptest.CheckUnzip(t, zips...)
-	ziptest.CheckUnzip(t, function)
-	for _, p := range []string{"/opt/pipe", "/opt/kinds/file-fifo"} {
-		if all := strings.Join(warnings, "\n"); !strings.Contains(all, p) {
-			t.Errorf("no warning names %s:\n%s", p, all)
-		}
-	}
-
-	// by its ID, and by way of a file
-	id := strings.TrimSpace(string(dockerCLI(t, "inspect", "--format", "{{.Id}}", name)))
+	own := dockerEngine{host: ownDocker(t)}
+	name := newName()
+	own.build(t, name)
 	file := filepath.Join(t.TempDir(), "image.tar")
-	dockerCLI(t, "save", "--output", file, name)
-	for _, reference := range []string{id, strings.TrimPrefix(id, "sha256:"), "docker-archive:" + file, "docker-archive:" + file + ":" + name} {
-		_, other, _ := convertReference(t, reference)
-		if other.ID != result.ID || other.Platform != result.Platform {
-			t.Errorf("%s: image %s, %s; want %s, %s", reference, other.ID, other.Platform, result.ID, result.Platform)
+	own.run(t, "save", "--output", file, name)
+	eachDocker(t, func(t *testing.T, d dockerEngine) {
+		if d.host != own.host {
+			t.Cleanup(func() { d.run(t, "image", "rm", "--force", name) })
+			d.run(t, "load", "--quiet", "--input", file)
 		}
-		if diff := gocmp.Diff(result.Layers, other.Layers); diff != "" {
-			t.Errorf("%s gives other layers (+) than %s (-):\n%s", reference, name, diff)
+		o, dir := d.convert(t, 0, name)
+		tree := d.flatten(t, name)
+		if n := len(ziptest.Below(tree, "opt")); n < 20 {
+			t.Fatalf("only %d paths below /opt: this is another image", n)
 		}
-		if diff := gocmp.Diff(result.Function, other.Function); diff != "" {
-			t.Errorf("%s gives another function (+) than %s (-):\n%s", reference, name, diff)
+		zips, err := filepath.Glob(filepath.Join(dir, "layer-*.zip"))
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
+		function := filepath.Join(dir, "function.zip")
+		ziptest.Compare(t, ziptest.Restore(t, zips...), ziptest.Below(tree, "opt"))
+		ziptest.Compare(t, ziptest.Restore(t, function), ziptest.Below(tree, "var/task"))
+		ziptest.CheckUnzip(t, zips...)
+		ziptest.CheckUnzip(t, function)
+		for _, p := range []string{"/opt/pipe", "/opt/kinds/file-fifo"} {
+			if !strings.Contains(o.stderr, p) {
+				t.Errorf("no warning names %s:\n%s", p, o.stderr)
+			}
+		}
+		for _, reference := range []string{d.id(t, name), "docker-archive:" + file, "docker-archive:" + file + ":" + name} {
+			_, other := d.convert(t, 0, reference)
+			if diff := gocmp.Diff(imageFiles(t, dir), imageFiles(t, other)); diff != "" {
+				t.Errorf("%s is other (+) than %s (-):\n%s", reference, name, diff)
+			}
+		}
+	})
 }
 
-// requireDocker skips the test where no engine answers.
-func requireDocker(t *testing.T) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	out, err := exec.CommandContext(ctx, "docker", "version", "--format", "{{.Server.Version}}").CombinedOutput()
-	switch {
-	case err == nil:
-		t.Logf("Docker engine %s", bytes.TrimSpace(out))
-	case os.Getenv("IMG2LAMBDA_TEST_DOCKER") == "required":
-		t.Fatalf("no Docker engine, and IMG2LAMBDA_TEST_DOCKER=required: %v\n%s", err, out)
-	default:
-		t.Skipf("no Docker engine: %v %s", err, bytes.TrimSpace(out))
-	}
-}
-
-// dockerCLI runs the docker CLI and returns what it prints.
-func dockerCLI(t *testing.T, args ...string) []byte {
-	t.Helper()
-	c := exec.Command("docker", args...)
-	// The legacy builder needs nothing but the engine.
-	c.Env = append(os.Environ(), "DOCKER_BUILDKIT="+cmp.Or(os.Getenv("DOCKER_BUILDKIT"), "0"))
-	var stderr bytes.Buffer
-	c.Stderr = &stderr
-	out, err := c.Output()
-	if err != nil {
-		t.Fatalf("%v: %v\n%s%s", c, err, out, &stderr)
-	}
-	return out
-}
-
-// buildImage makes the image of the dockerfile.
-func buildImage(t *testing.T, name string) {
+// build makes the image of the dockerfile.
+func (d dockerEngine) build(t *testing.T, name string) {
 	t.Helper()
 	dir := t.TempDir()
 	tool := exec.Command("go", "build", "-o", filepath.Join(dir, "tool"), "./testdata/tool")
-	tool.Env = append(slices.Clone(shell), "CGO_ENABLED=0", "GOOS=linux")
+	tool.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
 	if out, err := tool.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %v\n%s", tool, err, out)
 	}
@@ -174,32 +135,21 @@ func buildImage(t *testing.T, name string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { // what a build that fails leaves, too
-		images := strings.Fields(string(dockerCLI(t, "image", "ls", "--quiet", "--filter", "label=img2lambda-test="+name)))
+		images := strings.Fields(d.run(t, "image", "ls", "--quiet", "--filter", "label=img2lambda-test="+name))
 		if len(images) > 0 {
-			dockerCLI(t, append([]string{"image", "rm", "--force"}, images...)...)
+			d.run(t, append([]string{"image", "rm", "--force"}, images...)...)
 		}
 	})
-	dockerCLI(t, "build", "--network", "none", "--force-rm", "--build-arg", "name="+name, "--tag", name, dir)
+	d.run(t, "build", "--network", "none", "--force-rm", "--build-arg", "name="+name, "--tag", name, dir)
 }
 
-// convertReference converts an image as the program does.
-func convertReference(t *testing.T, reference string) (dir string, result *types.Image, warnings []string) {
+// flatten returns the tree that a container of the image has.
+func (d dockerEngine) flatten(t *testing.T, name string) map[string]imagetest.Node {
 	t.Helper()
-	dir = t.TempDir()
-	result, warnings, err := convert(t.Context(), parsed(t, reference), dir)
-	if err != nil {
-		t.Fatalf("%s: %v", reference, err)
-	}
-	return dir, result, warnings
-}
-
-// flattenContainer returns the tree that a container of the image has.
-func flattenContainer(t *testing.T, name string) map[string]imagetest.Node {
-	t.Helper()
-	container := strings.TrimSpace(string(dockerCLI(t, "create", "--network", "none", name, "/tool")))
-	t.Cleanup(func() { dockerCLI(t, "rm", "--force", container) })
+	container := strings.TrimSpace(d.run(t, "create", "--network", "none", name, "/tool"))
+	t.Cleanup(func() { d.run(t, "rm", "--force", container) })
 	tree := map[string]imagetest.Node{}
-	for r := tar.NewReader(bytes.NewReader(dockerCLI(t, "export", container))); ; {
+	for r := tar.NewReader(strings.NewReader(d.run(t, "export", container))); ; {
 		h, err := r.Next()
 		if errors.Is(err, io.EOF) {
 			return tree
@@ -220,7 +170,7 @@ func flattenContainer(t *testing.T, name string) map[string]imagetest.Node {
 		case tar.TypeSymlink:
 			n.Kind, n.Linkname = imagetest.KindSymlink, h.Linkname
 		case tar.TypeLink:
-			target, ok := tree[cleanPath(h.Linkname)]
+			target, ok := tree[strings.Trim(path.Clean(h.Linkname), "/")]
 			if !ok {
 				t.Fatalf("docker export has the hard link %s before its target %s", h.Name, h.Linkname)
 			}

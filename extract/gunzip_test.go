@@ -1,0 +1,167 @@
+package extract
+
+import (
+	"bytes"
+	"compress/gzip"
+	"io"
+	"testing"
+	"testing/iotest"
+
+	kgzip "github.com/klauspost/compress/gzip"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/tartest"
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/testrun"
+)
+
+// gunzipped returns the content of gzip members, as far as it can be read.
+func gunzipped(r io.Reader) ([]byte, error) {
+	z, err := newGunzipper(r)
+	if err != nil {
+		return nil, err
+	}
+	defer z.Close()
+	return io.ReadAll(z)
+}
+
+// checkGunzip fails unless we read of gzipped bytes what compress/gzip reads, and
+// fail where it does.
+func checkGunzip(t *testing.T, gzipped []byte) {
+	t.Helper()
+	var want []byte
+	z, wantErr := gzip.NewReader(bytes.NewReader(gzipped))
+	if wantErr == nil {
+		want, wantErr = io.ReadAll(z)
+	}
+	got, err := gunzipped(bytes.NewReader(gzipped))
+	if (err != nil) != (wantErr != nil) {
+		t.Errorf("got error %v, compress/gzip has %v", err, wantErr)
+	}
+	// Of a stream that breaks off, compress/gzip may keep the last match back, which
+	// zlib gives.
+	early := len(got) <= len(want)+longestMatch && bytes.HasPrefix(got, want)
+	if wantErr == nil && !bytes.Equal(got, want) || !bytes.HasPrefix(want, got) && !early {
+		t.Errorf("got %d bytes, compress/gzip has %d others", len(got), len(want))
+	}
+}
+
+// gzippedSamples are streams with blocks of all kinds.
+func gzippedSamples(t testing.TB) (all [][]byte) {
+	t.Helper()
+	rng := testrun.Random(t)
+	for _, kind := range []string{"text", "random", "mixed", "zeros"} {
+		for _, size := range []int{0, 1, 100, 40_000, 700_000} {
+			content := []byte(tartest.Content(rng, kind, size))
+			for i := range min(size/1000, 200) { // what came before, at all distances
+				at := rng.IntN(size)
+				copy(content[at:], content[rng.IntN(at+1):min(size, at+rng.IntN(500)+i)])
+			}
+			for _, level := range []int{gzip.HuffmanOnly, gzip.NoCompression, gzip.BestSpeed, gzip.DefaultCompression, gzip.BestCompression} {
+				var a, b bytes.Buffer
+				std, err := gzip.NewWriterLevel(&a, level)
+				if err != nil {
+					t.Fatal(err)
+				}
+				std.Name, std.Comment, std.Extra = "a name", "a comment", []byte("extra")
+				other, err := kgzip.NewWriterLevel(&b, level)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, w := range []io.WriteCloser{std, other} {
+					_, err := w.Write(content)
+					if err := w.Close(); err != nil {
+						t.Fatal(err)
+					}
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+				all = append(all, a.Bytes(), b.Bytes())
+			}
+		}
+	}
+	return all
+}
+
+// TestGunzip guards against any difference to compress/gzip.
+func TestGunzip(t *testing.T) {
+	t.Parallel()
+	samples := gzippedSamples(t)
+	for _, s := range samples {
+		checkGunzip(t, s)
+		if len(s) > 2000 {
+			continue
+		}
+		want, err := gunzipped(bytes.NewReader(s))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, r := range map[string]io.Reader{
+			"a byte at a time":      iotest.OneByteReader(bytes.NewReader(s)),
+			"the end with an error": iotest.DataErrReader(bytes.NewReader(s)),
+		} {
+			if got, err := gunzipped(r); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%s: got %d of %d bytes, error %v", name, len(got), len(want), err)
+			}
+		}
+	}
+	checkGunzip(t, bytes.Join(samples, nil)) // many members
+	checkGunzip(t, append(bytes.Clone(samples[0]), "rubbish"...))
+	checkGunzip(t, append(bytes.Clone(samples[0]), 0))
+}
+
+// TestDamagedGzip guards against content that is not what was compressed, and
+// against a stream that ends too soon.
+func TestDamagedGzip(t *testing.T) {
+	t.Parallel()
+	rng := testrun.Random(t)
+	for _, s := range gzippedSamples(t) {
+		points := testrun.Points()
+		if len(s) > 100_000 {
+			points = 1
+		}
+		for range points {
+			checkGunzip(t, s[:rng.IntN(len(s))])
+			changed := bytes.Clone(s)
+			changed[rng.IntN(len(s))] ^= 1 << rng.IntN(8)
+			checkGunzip(t, changed)
+		}
+	}
+}
+
+// FuzzGunzip takes any bytes for a gzip stream.
+func FuzzGunzip(f *testing.F) {
+	for _, s := range gzippedSamples(f) {
+		if len(s) < 1000 {
+			f.Add(s)
+		}
+	}
+	f.Fuzz(func(t *testing.T, gzipped []byte) {
+		checkGunzip(t, gzipped)
+		// As a deflate stream it gets further than as a header.
+		checkGunzip(t, append([]byte("\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x00"), gzipped...))
+	})
+}
+
+// BenchmarkGunzip has compress/gzip and klauspost/compress beside it.
+func BenchmarkGunzip(b *testing.B) {
+	content := []byte(tartest.Content(testrun.Random(b), "text", 8<<20))
+	gzipped := tartest.Gzip(b, content)
+	for name, open := range map[string]func(io.Reader) (io.Reader, error){
+		"extract":       func(r io.Reader) (io.Reader, error) { return newGunzipper(r) },
+		"compress/gzip": func(r io.Reader) (io.Reader, error) { return gzip.NewReader(r) },
+		"klauspost":     func(r io.Reader) (io.Reader, error) { return kgzip.NewReader(r) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(content)))
+			for b.Loop() {
+				r, err := open(bytes.NewReader(gzipped))
+				if err != nil {
+					b.Fatal(err)
+				}
+				if _, err := io.Copy(io.Discard, struct{ io.Reader }{r}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,138 @@
+package source
+
+import (
+	"archive/tar"
+	"bufio"
+	"context"
+	"io"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/extract"
+	"github.com/opencontainers/go-digest"
+	"github.com/pkg/errors"
+)
+
+// export is what has come by of a stream that `docker save` would write to a
+// file.
+type export struct {
+	documents inMemory
+	size      int64 // of the documents, in bytes
+	names     nameBudget
+	layers    map[string]layerResult
+	links     map[string]string
+}
+
+// layerResult is the DiffID of a file that looked like a layer, or why it is no
+// layer after all: that matters only if the image has it.
+type layerResult struct {
+	diffID digest.Digest
+	err    error
+}
+
+func readExport(ctx context.Context, r io.Reader, p Platform, layer extract.LayerFunc) (*extract.Image, error) {
+	x := export{documents: inMemory{}, layers: map[string]layerResult{}, links: map[string]string{}}
+	for t := tar.NewReader(r); ; {
+		h, err := t.Next()
+		if err == io.EOF {
+			break
+		} else if err != nil {
+			return nil, err
+		}
+		if err := x.names.add(h.Name, h.Linkname); err != nil {
+			return nil, err
+		}
+		name := cleanPath(h.Name)
+		switch h.Typeflag {
+		case tar.TypeReg:
+			err = x.file(ctx, name, h.Size, t, layer)
+		case tar.TypeSymlink:
+			x.links[name] = cleanPath(path.Join(path.Dir(name), h.Linkname))
+		case tar.TypeLink:
+			x.links[name] = cleanPath(h.Linkname)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	// The end of the tar is not always the end of the stream: an engine that
+	// fails says so after it.
+	if _, err := io.Copy(io.Discard, r); err != nil {
+		return nil, err
+	}
+	found, err := findDockerImage(x.documents, Reference{}, p)
+	if err != nil {
+		return nil, err
+	}
+	img := newImage(found.id, found.config)
+	for i, name := range found.Layers {
+		name = cleanPath(name)
+		for range 8 {
+			if to, ok := x.links[name]; ok {
+				name = to
+			}
+		}
+		l, ok := x.layers[name]
+		if !ok {
+			l.err = errors.New("it is missing")
+		}
+		if l.err != nil {
+			return nil, errors.Wrapf(l.err, "layer %s", found.config.RootFS.DiffIDs[i])
+		}
+		img.Layers = append(img.Layers, l.diffID)
+	}
+	return img, nil
+}
+
+// file takes a file of the export in.
+func (x *export) file(ctx context.Context, name string, size int64, r io.Reader, layer extract.LayerFunc) error {
+	buffered := bufio.NewReader(r)
+	isLayer, err := looksLikeLayer(buffered)
+	switch {
+	case err != nil:
+		return err
+	case isLayer, size == 0: // there are images with layers of 0 bytes
+		if len(x.layers) == maxLayers {
+			return errors.Errorf("it has more than %d layers", maxLayers)
+		}
+		diffID, err := layer(ctx, "layer "+strings.TrimSuffix(name, "/layer.tar"), size, buffered)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		x.layers[name] = layerResult{diffID, err}
+	case size <= maxDocument:
+		if x.size += size; x.size > maxDocuments {
+			return errors.Errorf("it has more than %d MB of manifests and configs", maxDocuments>>20)
+		}
+		b, err := io.ReadAll(buffered)
+		if err != nil {
+			return err
+		}
+		x.documents[name] = b
+	}
+	return nil
+}
+
+// looksLikeLayer reports whether a file is compressed, or a tar: there a header
+// names the sum of its own bytes, the eight of that number taken for spaces
+// (POSIX pax, "ustar Interchange Format"). An empty tar is zeros.
+func looksLikeLayer(r *bufio.Reader) (bool, error) {
+	if c, err := extract.Sniff(r); c != extract.Uncompressed || err != nil {
+		return c != extract.Uncompressed, err
+	}
+	header, err := r.Peek(512)
+	if err == io.EOF {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	sum := int64(8 * ' ')
+	for i, b := range header {
+		if i < 148 || i >= 156 {
+			sum += int64(b)
+		}
+	}
+	want, err := strconv.ParseInt(strings.Trim(string(header[148:156]), " \x00"), 8, 64)
+	return err == nil && want == sum || sum == 8*' ', nil
+}

@@ -1,0 +1,163 @@
+package publish
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+	"github.com/pkg/errors"
+)
+
+// roleOptions are about profiles with a role to assume.
+func roleOptions(ctx context.Context, o Options) []func(*config.LoadOptions) error {
+	return []func(*config.LoadOptions) error{
+		config.WithAssumeRoleCredentialOptions(func(r *stscreds.AssumeRoleOptions) {
+			if c, ok := r.Client.(*sts.Client); ok {
+				r.Client = atEndpoint(c)
+			}
+			if serial := aws.ToString(r.SerialNumber); o.MFACode != nil && serial != "" {
+				r.TokenProvider = func() (string, error) { return o.MFACode(ctx, serial) }
+			}
+		}),
+		config.WithWebIdentityRoleCredentialOptions(func(r *stscreds.WebIdentityRoleOptions) {
+			if c, ok := r.Client.(*sts.Client); ok {
+				r.Client = atEndpoint(c)
+			}
+		}),
+	}
+}
+
+// atEndpoint lets a client for STS use AWS_ENDPOINT_URL, as clients for other
+// services do: the SDK makes this one before it has looked at that.
+func atEndpoint(c *sts.Client) *sts.Client {
+	url := os.Getenv("AWS_ENDPOINT_URL")
+	if url == "" || c.Options().BaseEndpoint != nil || strings.EqualFold(os.Getenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"), "true") {
+		return c
+	}
+	return sts.New(c.Options(), func(o *sts.Options) { o.BaseEndpoint = &url })
+}
+
+// profileOf is the name of the profile in use; "default" only if there is one.
+func profileOf(cfg aws.Config, o Options) string {
+	_, shared := sources(cfg)
+	name := cmp.Or(o.Profile, os.Getenv("AWS_PROFILE"), os.Getenv("AWS_DEFAULT_PROFILE"))
+	if name == "" && shared.Profile != "" && fromProfile(cfg) {
+		name = shared.Profile
+	}
+	return name
+}
+
+// providers are where the credentials come from, outermost last.
+func providers(cfg aws.Config) []aws.CredentialSource {
+	if c, ok := cfg.Credentials.(aws.CredentialProviderSource); ok {
+		return c.ProviderSources()
+	}
+	return nil
+}
+
+// fromProfile tells whether the credentials come from a profile.
+func fromProfile(cfg aws.Config) bool {
+	return slices.ContainsFunc(providers(cfg), func(s aws.CredentialSource) bool {
+		return s >= aws.CredentialSourceProfile && s <= aws.CredentialSourceProcess || s == aws.CredentialSourceProfileLogin
+	})
+}
+
+// noConfig says why the SDK cannot even begin to look for credentials.
+func noConfig(err error, o Options) error {
+	var noProfile config.SharedConfigProfileNotExistError
+	var noMFA config.AssumeRoleTokenProviderNotSetError
+	switch {
+	case errors.As(err, &noProfile):
+		return errors.Errorf("there is no AWS profile %q in the shared config and credentials files: `aws configure list-profiles` lists those there are", noProfile.Profile)
+	case errors.As(err, &noMFA):
+		profile := cmp.Or(o.Profile, os.Getenv("AWS_PROFILE"), "default")
+		return &explainedError{fmt.Sprintf("AWS profile %q needs the code of an MFA device, and there is no terminal to ask for it: "+
+			"run `aws configure export-credentials --profile %s --format env` on one, and set what it prints", profile, profile), err}
+	}
+	return errors.Wrap(err, "AWS configuration")
+}
+
+// noCredentials says in one line what a chain of providers says in ten.
+func noCredentials(err error, cfg aws.Config, profile string) error {
+	from := "AWS credentials"
+	if profile != "" {
+		from += fmt.Sprintf(" of profile %q", profile)
+	}
+	say := func(format string, args ...any) error {
+		return errors.WithStack(&explainedError{from + ": " + fmt.Sprintf(format, args...), err})
+	}
+	has := func(s ...aws.CredentialSource) bool {
+		return slices.ContainsFunc(providers(cfg), func(p aws.CredentialSource) bool { return slices.Contains(s, p) })
+	}
+	service := askedService(err)
+	switch {
+	case service == sts.ServiceID: // who asks for the role is known
+		return errors.WithMessagef(explain(err), "%s, from %s", from, service)
+	case has(aws.CredentialSourceSSO, aws.CredentialSourceSSOLegacy):
+		return say("%s: sign in again with `aws sso login%s`", reason(err), profileOption(cfg, profile))
+	case has(aws.CredentialSourceLogin):
+		return say("%s: sign in again with `aws login%s`", reason(err), profileOption(cfg, profile))
+	case has(aws.CredentialSourceProcess):
+		return say("its credential_process failed: %s: run `aws configure export-credentials%s` to see whether it works for the AWS CLI", reason(err), profileOption(cfg, profile))
+	case service != "" && service != imdsService:
+		return errors.WithMessagef(explain(err), "%s, from %s", from, service)
+	case service == "" || profile != "": // there is something, and it does not work
+		return say("%s; `aws sso login` renews those of SSO, `aws configure` sets others", bottom(err))
+	}
+	const ways = "set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, run `aws configure` or `aws sso login`, or use --dry-run"
+	return errors.WithStack(&explainedError{"no AWS credentials: " + ways, err})
+}
+
+// imdsService is the EC2 instance metadata service, which is asked last.
+const imdsService = "ec2imds"
+
+// askedService is the service that was asked for credentials, in vain; empty: it
+// has not come to that. A call that was never made, for want of credentials to sign
+// it with, does not count.
+func askedService(err error) (service string) {
+	var operation *smithy.OperationError
+	for rest := err; errors.As(rest, &operation); rest = operation.Err {
+		service = operation.Service()
+	}
+	var answered *smithyhttp.ResponseError
+	var unsent *smithyhttp.RequestSendError
+	if service != imdsService && !errors.As(err, &answered) && !errors.As(err, &unsent) {
+		return ""
+	}
+	return service
+}
+
+// profileOption names the profile whose credentials are missing to the AWS CLI: a
+// role's are got with those of another.
+func profileOption(cfg aws.Config, profile string) string {
+	_, shared := sources(cfg)
+	if shared.Source != nil {
+		for shared.Source != nil {
+			shared = *shared.Source
+		}
+		profile = shared.Profile
+	}
+	if profile == "" {
+		return ""
+	}
+	return " --profile " + profile
+}
+
+// reason is why there are no credentials: what AWS says, or else the innermost
+// error.
+func reason(err error) string {
+	var api smithy.APIError
+	if errors.As(err, &api) {
+		return api.ErrorCode() + ": " + strings.TrimSuffix(api.ErrorMessage(), ".")
+	}
+	return bottom(err).Error()
+}

@@ -1,0 +1,186 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/fakelambda"
+)
+
+// withConfig sets the environment as newPublisher does, with STS at the same URL,
+// and makes text the shared config file.
+func withConfig(t *testing.T, sts http.HandlerFunc, text string) {
+	t.Helper()
+	newPublisher(t, fakelambda.New(fakelambda.WithS3(sts)), Options{Namespace: "test"})
+	home := t.TempDir()
+	config := filepath.Join(home, "config")
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("HOME", home)
+	t.Setenv("AWS_CONFIG_FILE", config)
+}
+
+// roles is an STS that gives credentials for any role, and notes the requests.
+type roles struct {
+	mu       sync.Mutex
+	requests []string
+}
+
+func (s *roles) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if err := r.ParseForm(); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	action := r.Form.Get("Action")
+	s.mu.Lock()
+	s.requests = append(s.requests, action+" "+r.Form.Get("SerialNumber")+" "+r.Form.Get("TokenCode")+r.Form.Get("WebIdentityToken"))
+	s.mu.Unlock()
+	fmt.Fprintf(w, "<%sResponse><%[1]sResult><Credentials><AccessKeyId>AKIDROLE</AccessKeyId><SecretAccessKey>role-secret</SecretAccessKey>"+
+		"<SessionToken>role-token</SessionToken><Expiration>2999-01-01T00:00:00Z</Expiration></Credentials></%[1]sResult></%[1]sResponse>", action)
+}
+
+const deploy = "[profile deploy]\nrole_arn = arn:aws:iam::123456789012:role/deploy\n"
+
+// TestRoles: roles are assumed at AWS_ENDPOINT_URL, as by the AWS CLI, and an MFA
+// code is asked for once, however many regions there are.
+func TestRoles(t *testing.T) {
+	const serial = "arn:aws:iam::123456789012:mfa/me"
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("web-token"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct{ config, want string }{
+		"role":         {deploy + "credential_source = Environment\n", "AssumeRole  "},
+		"MFA":          {deploy + "credential_source = Environment\nmfa_serial = " + serial + "\n", "AssumeRole " + serial + " 123456"},
+		"web identity": {deploy + "web_identity_token_file = " + token + "\n", "AssumeRoleWithWebIdentity  web-token"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := new(roles)
+			withConfig(t, s.ServeHTTP, tt.config)
+			p, err := New(t.Context(), Options{
+				Namespace: "test", Profile: "deploy", Regions: []string{"eu-west-1", "us-east-1"},
+				MFACode: func(_ context.Context, got string) (string, error) {
+					if got != serial {
+						t.Errorf("asked for the code of %s", got)
+					}
+					return "123456", nil
+				},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			dir, layers := newLayers(t, 2)
+			for _, r := range p.Publish(t.Context(), Content{Dir: dir, Layers: layers}, quiet{}) {
+				if r.Err != nil {
+					t.Error(r.Err)
+				}
+			}
+			if len(s.requests) != 1 || s.requests[0] != tt.want {
+				t.Errorf("STS got %q, want %q", s.requests, tt.want)
+			}
+			if got := strings.Join(p.Secrets(), " "); got != "role-secret role-token" {
+				t.Errorf("secrets: %s", got)
+			}
+		})
+	}
+}
+
+// TestNoCredentials guards against errors that do not say which profile it is, and
+// what to run for it.
+func TestNoCredentials(t *testing.T) {
+	const sso = "sso_account_id = 123456789012\nsso_role_name = deploy\nsso_start_url = https://corp.invalid/start\nsso_region = us-east-1\n"
+	for name, tt := range map[string]struct {
+		config string
+		mfa    func(context.Context, string) (string, error)
+		want   []string
+	}{
+		"MFA without a terminal": {
+			config: deploy + "credential_source = Environment\nmfa_serial = arn:aws:iam::123456789012:mfa/me\n",
+			want:   []string{`AWS profile "deploy" needs the code of an MFA device`, "`aws configure export-credentials --profile deploy "},
+		},
+		"MFA that is not given": {
+			config: deploy + "credential_source = Environment\nmfa_serial = arn:aws:iam::123456789012:mfa/me\n",
+			mfa:    func(context.Context, string) (string, error) { return "", errors.New("nobody is there") },
+			want:   []string{`AWS credentials of profile "deploy"`, "nobody is there"},
+		},
+		"SSO":        {config: "[profile deploy]\nsso_session = corp\n" + sso + "[sso-session corp]\nsso_start_url = https://corp.invalid/start\nsso_region = us-east-1\n", want: []string{`profile "deploy"`, "`aws sso login --profile deploy`"}},
+		"legacy SSO": {config: "[profile deploy]\n" + sso, want: []string{`profile "deploy"`, "`aws sso login --profile deploy`"}},
+		"aws login":  {config: "[profile deploy]\nlogin_session = arn:aws:iam::123456789012:user/me\n", want: []string{`profile "deploy"`, "`aws login --profile deploy`"}},
+		"process":    {config: "[profile deploy]\ncredential_process = false\n", want: []string{`profile "deploy": its credential_process failed: exit status 1`, "`aws configure export-credentials --profile deploy`"}},
+		"role by way of SSO": {
+			config: "[profile deploy]\nrole_arn = arn:aws:iam::123456789012:role/deploy\nsource_profile = corp\n[profile corp]\n" + sso,
+			want:   []string{`profile "deploy"`, "`aws sso login --profile corp`"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			withConfig(t, new(roles).ServeHTTP, tt.config)
+			_, err := New(t.Context(), Options{Namespace: "test", Profile: "deploy", MFACode: tt.mfa})
+			for _, want := range tt.want {
+				if err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("got error %v, want one with %s", err, want)
+				}
+			}
+		})
+	}
+}
+
+// TestRegionOfNobodysChoice: people hear of a region that nobody has named, and one
+// that is none is refused wherever it comes from.
+func TestRegionOfNobodysChoice(t *testing.T) {
+	for _, tt := range []struct {
+		name, variable, profile string
+		regions                 []string
+		want                    string
+		byDefault               bool
+		err                     string
+	}{
+		{name: "nobody", want: "us-east-1", byDefault: true},
+		{name: "option", regions: []string{"us-east-1"}, want: "us-east-1"},
+		{name: "environment", variable: "us-east-1", want: "us-east-1"},
+		{name: "profile", profile: "eu-west-3", want: "eu-west-3"},
+		{name: "bad environment", variable: "EU-WEST-1", err: `AWS_REGION (or AWS_DEFAULT_REGION) has "EU-WEST-1"`},
+		{name: "bad environment that does not count", variable: "EU-WEST-1", regions: []string{"eu-west-1"}, want: "eu-west-1"},
+		{name: "bad profile", profile: "eu west", err: `the profile has "eu west"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			withConfig(t, new(roles).ServeHTTP, "[default]\nregion = "+tt.profile+"\n")
+			t.Setenv("AWS_REGION", tt.variable)
+			p, err := New(t.Context(), Options{Namespace: "test", Regions: tt.regions})
+			if tt.err != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.err) {
+					t.Errorf("got error %v, want %s", err, tt.err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := p.Regions(); len(got) != 1 || got[0] != tt.want || p.ByDefault() != tt.byDefault {
+				t.Errorf("got %q, by default: %t", got, p.ByDefault())
+			}
+		})
+	}
+}
+
+// TestProxy guards against a parser's complaint about what a proxy says.
+func TestProxy(t *testing.T) {
+	for _, status := range []int{http.StatusOK, http.StatusForbidden, http.StatusProxyAuthRequired} {
+		api := fakelambda.New()
+		p := newPublisher(t, api, Options{Namespace: "test"})
+		dir, layers := newLayers(t, 1)
+		api.On(fakelambda.Rule{Do: fakelambda.Answer(status, "<html>Sign in</html>")})
+		_, err := publishAll(t.Context(), p, dir, layers)
+		want := fmt.Sprintf("layer layer-1 (layer-1.zip): %s has answered with status %d and what is not an answer of AWS's", strings.TrimPrefix(os.Getenv("AWS_ENDPOINT_URL"), "http://"), status)
+		if err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("got error %v, want %s", err, want)
+		}
+	}
+}

@@ -1,0 +1,84 @@
+package publish
+
+import (
+	"context"
+	"os"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
+	"github.com/aws/smithy-go"
+	"github.com/pkg/errors"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/types"
+)
+
+// send makes a new version, and sets it.
+func (w *work) send(ctx context.Context) error {
+	zip, err := os.Open(w.zip)
+	if err != nil {
+		return err
+	}
+	defer zip.Close()
+	in := w.input()
+	var set []func(*lambda.Options)
+	if w.layer.CodeSize > types.MaxDirectUpload {
+		in.Content.S3Bucket = &w.bucket
+		if in.Content.S3Key, err = w.store(ctx, zip); err != nil {
+			return err
+		}
+		set = append(set, w.call, lambda.WithAPIOptions(w.lookFirst))
+	} else {
+		in.Content.ZipFile = []byte{}
+		set = append(set, w.uploadCall, lambda.WithAPIOptions(streamZip(zip, w.layer.CodeSize), w.lookFirst))
+	}
+	out, err := w.lambda.PublishLayerVersion(ctx, in, set...)
+	if w.options.Architectures == nil && unknownArchitectures(err) {
+		if !w.noArchitectures.Swap(true) {
+			w.progress.Warn(Target{Region: w.region.name}, "Lambda does not know CompatibleArchitectures in "+w.region.name+": layers there do not say what they are for")
+		}
+		in.CompatibleArchitectures = nil
+		out, err = w.lambda.PublishLayerVersion(ctx, in, set...)
+	}
+	if err != nil {
+		return err
+	}
+	if c := out.Content; c == nil || aws.ToString(c.CodeSha256) != w.layer.CodeSha256 {
+		return errors.Errorf("Lambda does not confirm that what it has published, %q, has the zip's SHA-256 %s", aws.ToString(out.LayerVersionArn), w.layer.CodeSha256)
+	}
+	return w.accept(out.LayerVersionArn)
+}
+
+// input is what Lambda is told of the layer.
+func (w *work) input() *lambda.PublishLayerVersionInput {
+	in := &lambda.PublishLayerVersionInput{LayerName: &w.layer.Name, Content: &lambdatypes.LayerVersionContentInput{}}
+	for _, r := range w.options.Runtimes {
+		in.CompatibleRuntimes = append(in.CompatibleRuntimes, lambdatypes.Runtime(r))
+	}
+	architectures := w.options.Architectures
+	if architectures == nil && !w.noArchitectures.Load() {
+		architectures = w.content.Architectures
+	}
+	for _, a := range architectures {
+		in.CompatibleArchitectures = append(in.CompatibleArchitectures, lambdatypes.Architecture(a))
+	}
+	for _, d := range []string{w.options.Description, w.content.Description} {
+		if d != "" {
+			in.Description = &d
+			break
+		}
+	}
+	if w.options.LicenseInfo != "" {
+		in.LicenseInfo = &w.options.LicenseInfo
+	}
+	return in
+}
+
+// unknownArchitectures tells whether a region refuses a layer because it does not
+// know the parameter: "CompatibleArchitectures are not supported in af-south-1".
+func unknownArchitectures(err error) bool {
+	var api smithy.APIError
+	return errors.As(err, &api) && api.ErrorCode() == "InvalidParameterValueException" &&
+		strings.Contains(api.ErrorMessage(), "CompatibleArchitectures")
+}
