@@ -1,6 +1,7 @@
 package example
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -224,13 +225,65 @@ func TestAction(t *testing.T) {
 			}
 			for _, line := range []string{
 				"\n| `layer-1.zip` | `" + strings.TrimPrefix(path.Base(strings.Split(arn, ":")[6]), "img2lambda-sha256-")[:12] + "` | 1 |",
-				"\n| `function.zip` | `/var/task` | 1 |", "\n- `" + arn + "`\n",
+				"\n| `function.zip` | `/var/task` | 1 |", "\n- `" + arn + "`, published\n",
 			} {
 				if !strings.Contains(summary, line) {
 					t.Errorf("no %q in the summary\n%s", line, summary)
 				}
 			}
 		})
+	}
+}
+
+// TestActionRegions publishes one layer for others, to two regions.
+func TestActionRegions(t *testing.T) {
+	t.Parallel()
+	needs(t, "bash", "jq")
+	api := fakelambda.New()
+	lambda := api.Start()
+	t.Cleanup(api.Close)
+	env := append(withoutAWS(os.Environ()), "AWS_ENDPOINT_URL="+lambda, "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test")
+	values := map[string]string{
+		"inputs.image": writeImage(t), "inputs.region": "eu-west-1,us-east-1", "inputs.layer-name": "hello",
+		"inputs.share-with": "o-0123456789", "inputs.compatible-architecture": "x86_64\narm64",
+	}
+	dir := t.TempDir()
+	for _, run := range []struct{ force, how, version string }{
+		{"false", "published", "1"}, {"false", "already there", "1"}, {"true", "published", "2"},
+	} {
+		values["inputs.force"] = run.force
+		outputs, summary, err := runActionIn(t, dir, env, values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const arn = "arn:aws:lambda:%s:123456789012:layer:hello:%s"
+		west, east := fmt.Sprintf(arn, "eu-west-1", run.version), fmt.Sprintf(arn, "us-east-1", run.version)
+		want := map[string]string{
+			"arns":             fmt.Sprintf("[%q,%q]", west, east),
+			"arns-by-region":   fmt.Sprintf(`{"eu-west-1":[%q],"us-east-1":[%q]}`, west, east),
+			"output-directory": "output",
+			"report":           "output/report.json",
+		}
+		if diff := cmp.Diff(want, outputs); diff != "" {
+			t.Errorf("outputs: %s", diff)
+		}
+		if line := "\n- `" + west + "`, " + run.how + "\n- `" + east + "`, " + run.how + "\n"; !strings.Contains(summary, line) {
+			t.Errorf("no %q in the summary\n%s", line, summary)
+		}
+	}
+	for _, v := range api.Versions() {
+		if diff := cmp.Diff([]string{"x86_64", "arm64"}, v.CompatibleArchitectures); diff != "" {
+			t.Errorf("architectures of %s: %s", v.ARN(), diff)
+		}
+	}
+	shared := 0
+	for _, call := range api.Calls() {
+		if call.Operation == fakelambda.AddLayerVersionPermission {
+			shared++
+		}
+	}
+	if shared == 0 {
+		t.Error("nothing was shared")
 	}
 }
 
