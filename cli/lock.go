@@ -9,10 +9,7 @@ import (
 	"github.com/pkg/errors"
 )
 
-var (
-	errLocked  = errors.New("another process has locked it")
-	errNoLocks = errors.New("there are no locks here")
-)
+var errLocked = errors.New("another process has locked it")
 
 const (
 	// lockInterval is the time between attempts to lock a file: it takes another
