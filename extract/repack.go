@@ -33,7 +33,7 @@ func (c *converter) repack(ctx context.Context, r io.Reader) (*repacked, error) 
 	g.Go(func() error { return c.write(batches, l) })
 	g.Go(func() error {
 		defer close(batches)
-		links := newLinkTree(&c.linkBytes)
+		links := newLinkTree(&c.memory)
 		defer links.release()
 		t := &tarReader{converter: c, ctx: ctx, tar: tar.NewReader(ahead), layer: l, links: links, batches: batches}
 		return t.read()
@@ -46,7 +46,7 @@ func (c *converter) repack(ctx context.Context, r io.Reader) (*repacked, error) 
 		return nil, err
 	}
 	for _, z := range l.zips {
-		if err := z.finish(); err != nil {
+		if err := z.finish(l.entries); err != nil {
 			return nil, err
 		}
 	}
@@ -110,8 +110,8 @@ func (t *tarReader) entry(h *tar.Header) error {
 	if len(h.Linkname) > maxPath {
 		return errTooLongLink(h.Linkname)
 	}
-	if t.paths.Add(1) > maxPaths {
-		return errTooManyPaths
+	if err := t.memory.take(entrySize + len(e.path) + len(e.link)); err != nil {
+		return err
 	}
 	t.layer.entries = append(t.layer.entries, e)
 	if root == outside && concerned && !e.deletes() {
@@ -123,7 +123,7 @@ func (t *tarReader) entry(h *tar.Header) error {
 	if !inside || e.kind >= kindSpecial {
 		return nil
 	}
-	e.header = newHeader(e, root)
+	e.inZip = true
 	switch e.kind {
 	case kindHardlink:
 		return nil // the content is its target's
@@ -206,7 +206,7 @@ func (c *converter) writeBatch(b *batch, l *repacked) error {
 		z := l.zips[root]
 		if z == nil {
 			var err error
-			if z, err = c.newZip(); err != nil {
+			if z, err = c.newZip(root); err != nil {
 				return err
 			}
 			l.zips[root] = z
