@@ -3,10 +3,13 @@ package extract
 import (
 	"bufio"
 	"bytes"
+	"compress/bzip2"
 	"io"
+	"sync"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/pkg/errors"
+	"github.com/xi2/xz"
 )
 
 // Compression is how a layer or an archive is compressed. Its first bytes tell:
@@ -18,19 +21,25 @@ const (
 	Uncompressed Compression = iota
 	Gzip                     // RFC 1952
 	Zstd                     // RFC 8878
+	Bzip2
+	Xz // https://tukaani.org/xz/xz-file-format.txt
 )
 
 // Sniff returns the compression of what follows in r, without reading on.
 func Sniff(r *bufio.Reader) (Compression, error) {
-	start, err := r.Peek(4)
+	start, err := r.Peek(6)
 	switch {
 	case err != nil && err != io.EOF:
 		return Uncompressed, err
 	case bytes.HasPrefix(start, []byte{0x1f, 0x8b}):
 		return Gzip, nil
 	case bytes.HasPrefix(start, []byte{0x28, 0xb5, 0x2f, 0xfd}),
-		len(start) == 4 && start[0]&0xf0 == 0x50 && bytes.Equal(start[1:], []byte{0x2a, 0x4d, 0x18}): // skippable frame
+		len(start) >= 4 && start[0]&0xf0 == 0x50 && bytes.Equal(start[1:4], []byte{0x2a, 0x4d, 0x18}): // skippable frame
 		return Zstd, nil
+	case bytes.HasPrefix(start, []byte("BZh")):
+		return Bzip2, nil
+	case bytes.HasPrefix(start, []byte("\xfd7zXZ\x00")):
+		return Xz, nil
 	}
 	return Uncompressed, nil
 }
@@ -48,6 +57,48 @@ func (c Compression) Decompress(r *bufio.Reader) (io.ReadCloser, error) {
 			return nil, errors.Wrap(err, "zstd")
 		}
 		return z.IOReadCloser(), nil
+	case Bzip2:
+		return io.NopCloser(bzip2.NewReader(r)), nil
+	case Xz:
+		return newXzReader(r)
 	}
 	return io.NopCloser(r), nil
+}
+
+// xzReader holds the right to have a dictionary, which a stream can make as large
+// as maxDictionary: one at a time has.
+type xzReader struct {
+	io.Reader
+	release func()
+}
+
+var xzSlot = make(chan struct{}, 1)
+
+func newXzReader(r io.Reader) (io.ReadCloser, error) {
+	xzSlot <- struct{}{}
+	release := sync.OnceFunc(func() { <-xzSlot })
+	z, err := xz.NewReader(r, maxDictionary)
+	if err != nil {
+		release()
+		return nil, xzError(err)
+	}
+	return &xzReader{z, release}, nil
+}
+
+func (z *xzReader) Read(p []byte) (int, error) {
+	n, err := z.Reader.Read(p)
+	return n, xzError(err)
+}
+
+// xzError says what the limit is that a stream exceeds.
+func xzError(err error) error {
+	if err == xz.ErrMemlimit {
+		return errors.Errorf("xz: it needs a dictionary of more than %d MB: compress it with at most -9", maxDictionary>>20)
+	}
+	return err
+}
+
+func (z *xzReader) Close() error {
+	z.release()
+	return nil
 }

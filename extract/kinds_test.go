@@ -72,7 +72,7 @@ func TestSpecialFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkRestored(t, dir, result, layers)
-	if got, want := listing(t, dir, result), "opt/a=1 opt/replaced=2"; got != want {
+	if got, want := listing(t, dir, result), "opt/a=1 opt/d/ opt/replaced=2"; got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
 	want := []string{"/opt/d/char", "/opt/fifo", "/opt/link", "/opt/twice", "/var/task/block"}

@@ -38,6 +38,8 @@ const (
 	// maxWindow bounds the memory that a zstd stream may ask for, in bytes. It
 	// is what `zstd --long` uses by default.
 	maxWindow = 128 << 20
+	// maxDictionary is likewise for xz: what `xz -9` uses.
+	maxDictionary = 64 << 20
 	// maxWarnings is how many things that are left out are named.
 	maxWarnings = 10
 	// maxHops is how many links may lead from one to the next. It is containerd's

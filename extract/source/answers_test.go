@@ -50,8 +50,9 @@ func TestAnswers(t *testing.T) {
 		once, ping bool
 	}{
 		{"429", status(429, "{}", "Retry-After", "0"), true, true},
-		{"500", status(500, "{}"), false, true},
-		{"503", status(503, "<html>"), false, true},
+		{"500", status(500, "{}"), true, true},
+		{"408", status(408, ""), true, true},
+		{"503", status(503, "<html>"), true, true},
 		{"403", status(403, `{"errors":[{"code":"DENIED","message":"no\n\u001b[2J"}]}`), false, true},
 		{"404", status(404, ""), false, false},
 		{"204", status(204, ""), false, false},

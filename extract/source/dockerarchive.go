@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/pkg/errors"
 	"go.podman.io/image/v5/docker/reference"
+	"go.podman.io/image/v5/manifest"
 )
 
 // dockerManifest is an element of manifest.json, which lists the images in
@@ -31,20 +33,52 @@ type dockerImage struct {
 }
 
 // findDockerImage looks an image up in an archive: by one of its names, or its
-// ID. Without a tag in the reference, there has to be just one image.
+// ID. Without a tag in the reference, there has to be just one image, or one for
+// this machine.
 func findDockerImage(f files, r Reference, p Platform) (*dockerImage, error) {
+	found, there, err := dockerImages(f, r)
+	if err != nil {
+		return nil, err
+	}
+	if len(found) > 1 {
+		several := found
+		found = slices.DeleteFunc(slices.Clone(found), func(i *dockerImage) bool { return !p.orDefault().matches(i.platform()) })
+		if len(found) == 0 {
+			found = several
+		}
+	}
+	if len(found) == 1 && (p.orDefault().matches(found[0].platform()) || found[0].platform().isZero()) {
+		return found[0], nil
+	}
+	if len(found) < 2 {
+		// manifest.json has one image of an index; index.json has all.
+		i, err := findInIndex(f, r, p)
+		switch {
+		case err == nil:
+			return i, nil
+		case len(found) == 1 && p.check(found[0].platform()) == nil:
+			return found[0], nil
+		case !errors.Is(err, os.ErrNotExist):
+			return nil, err
+		}
+	}
+	if len(found) == 1 {
+		return nil, p.check(found[0].platform())
+	}
+	return nil, choose(r, there, len(found))
+}
+
+// dockerImages returns the images of manifest.json that the reference may mean,
+// and the names of all that there are.
+func dockerImages(f files, r Reference) (found []*dockerImage, there []string, err error) {
 	b, err := readDocument(f, "manifest.json")
 	if err != nil {
-		return nil, errors.Wrap(err, "not a `docker save` archive")
+		return nil, nil, errors.Wrap(err, "not a `docker save` archive")
 	}
 	var manifests []dockerManifest
 	if err := json.Unmarshal(b, &manifests); err != nil {
-		return nil, errors.Wrap(err, "manifest.json")
+		return nil, nil, errors.Wrap(err, "manifest.json")
 	}
-	var there []string
-	var mismatch error
-	found := 0
-	var image *dockerImage
 	for _, m := range manifests {
 		names := m.RepoTags
 		if id := configDigest(m); len(names) == 0 && id != "" {
@@ -56,23 +90,48 @@ func findDockerImage(f files, r Reference, p Platform) (*dockerImage, error) {
 		if r.tag != "" && !slices.ContainsFunc(m.RepoTags, func(t string) bool { return sameName(t, r.tag) }) && configDigest(m) != r.tag {
 			continue
 		}
-		i, err := readDockerConfig(f, m, p)
-		if err != nil { // another platform, maybe
-			mismatch = err
-			continue
+		i, err := readDockerConfig(f, m)
+		if err != nil {
+			return nil, nil, err
 		}
-		image = i
-		found++
+		found = append(found, i)
 	}
-	switch {
-	case found == 1:
-		return image, nil
-	case found == 0 && mismatch != nil:
-		return nil, mismatch
-	default:
-		return nil, choose(r, there)
-	}
+	return found, there, nil
 }
+
+// findInIndex looks an image up in the OCI image layout that Docker, from 25 on,
+// and containerd write beside manifest.json. The error wraps os.ErrNotExist if
+// there is none.
+func findInIndex(f files, r Reference, p Platform) (*dockerImage, error) {
+	l := &layout{files: f}
+	if err := l.find(r, p); errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	} else if err != nil && l.find(Reference{path: r.path}, p) != nil {
+		return nil, err // nor is there just one, without a name
+	}
+	s := &manifestSource{store: l, platform: p}
+	m, _, err := s.choose(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	paths := make([]string, 0, len(m.LayerInfos())+1)
+	for _, b := range append(m.LayerInfos(), manifest.LayerInfo{BlobInfo: m.ConfigInfo()}) {
+		name, err := blobPath(b.Digest)
+		if err != nil {
+			return nil, err
+		}
+		paths = append(paths, name)
+	}
+	last := len(paths) - 1
+	i, err := readDockerConfig(f, dockerManifest{Config: paths[last], Layers: paths[:last]})
+	if err != nil {
+		return nil, err
+	}
+	return i, p.check(i.platform())
+}
+
+// platform is what the config says.
+func (i *dockerImage) platform() Platform { return platformOf(i.config.Platform) }
 
 // configDigest is the ID that the name of an image's config tells: HEX.json,
 // blobs/sha256/HEX or sha256:HEX; empty if it is another name.
@@ -98,7 +157,7 @@ func sameName(a, b string) bool {
 }
 
 // readDockerConfig reads the config of an image.
-func readDockerConfig(f files, m dockerManifest, p Platform) (*dockerImage, error) {
+func readDockerConfig(f files, m dockerManifest) (*dockerImage, error) {
 	b, err := readDocument(f, m.Config)
 	if err != nil {
 		return nil, errors.Wrap(err, "the image's config")
@@ -107,7 +166,7 @@ func readDockerConfig(f files, m dockerManifest, p Platform) (*dockerImage, erro
 	if named := configDigest(m); named != "" && named != i.id.String() {
 		return nil, errors.Errorf("the image's config %s has digest %s: the image is damaged", m.Config, i.id)
 	}
-	if i.config, err = parseConfig(b, p); err != nil {
+	if i.config, err = parseConfig(b); err != nil {
 		return nil, err
 	}
 	return i, checkCount(i.config, len(m.Layers))
@@ -122,13 +181,17 @@ type dockerArchive struct {
 func openDockerArchive(ctx context.Context, r Reference, o Options) (extract.Source, error) {
 	a, err := openArchive(ctx, r.path, o.Dir)
 	if err != nil {
-		return nil, notThere(err, r.path)
+		return nil, err
 	}
 	image, err := findDockerImage(a, r, o.Platform)
+	if _, _, missing := a.find("manifest.json"); missing != nil {
+		err = another(a, r)
+	}
 	if err != nil {
 		a.Close()
 		return nil, err
 	}
+	o.Platform.notice(image.platform(), o.Warn)
 	return &dockerArchive{a, image}, nil
 }
 

@@ -2,7 +2,6 @@ package source
 
 import (
 	"context"
-	"os"
 	"regexp"
 	"strings"
 
@@ -103,7 +102,7 @@ func (e *engine) notFound(given string) error {
 	way := "`docker pull " + e.name + "` gets it, `docker buildx build --load` leaves there what it builds, and -i docker://" + e.name + " reads it from its registry"
 	if imageID.MatchString(e.name) {
 		way = "`docker image ls` lists those it has"
-	} else if info, err := os.Stat(given); err == nil && info.Mode().IsRegular() {
+	} else if isFile(given) {
 		way = "for the file of that name, say what it is: docker-archive:" + given + " or oci-archive:" + given
 	}
 	return errors.Errorf("%s has no image %s: %s", e.endpoint, e.name, way)
@@ -128,7 +127,7 @@ func (e *engine) choose(info image.InspectResponse, manifest digest.Digest, warn
 	case len(there) == 0:
 		return errors.Errorf("%s has only parts of %s: `docker pull` gets the rest", e.endpoint, e.name)
 	case len(there) == 1 && e.platform.isZero():
-		warn("the image is for " + there[0].String() + ", and this machine is " + wanted.String())
+		e.platform.notice(there[0], warn)
 		e.take(there[0], len(info.Manifests))
 		return nil
 	}

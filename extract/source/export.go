@@ -19,6 +19,7 @@ import (
 type export struct {
 	documents inMemory
 	size      int64 // of the documents, in bytes
+	names     nameBudget
 	layers    map[string]layerResult
 	links     map[string]string
 }
@@ -37,6 +38,9 @@ func readExport(ctx context.Context, r io.Reader, p Platform, layer extract.Laye
 		if err == io.EOF {
 			break
 		} else if err != nil {
+			return nil, err
+		}
+		if err := x.names.add(h.Name, h.Linkname); err != nil {
 			return nil, err
 		}
 		name := cleanPath(h.Name)

@@ -160,5 +160,9 @@ func remotes(t testing.TB) (all []remote) {
 
 // openApp opens what newRegistry has.
 func openApp(ctx context.Context, address string) (extract.Source, error) {
-	return openRegistry(ctx, Reference{rest: address + "/app"}, Options{InsecureRegistry: true})
+	r, err := ParseReference("docker://" + address + "/app")
+	if err != nil {
+		return nil, err
+	}
+	return Open(ctx, r, Options{InsecureRegistry: true})
 }

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/pkg/errors"
+	"go.podman.io/image/v5/docker/reference"
 	"go.podman.io/image/v5/manifest"
 	podman "go.podman.io/image/v5/types"
 )
@@ -31,35 +33,30 @@ type layout struct {
 func openLayout(ctx context.Context, r Reference, o Options) (_ extract.Source, err error) {
 	var f files
 	if r.transport.prefix == "oci:" {
-		f = directory(r.path)
-	} else if f, err = openArchive(ctx, r.path, o.Dir); err != nil {
-		return nil, notThere(err, r.path)
+		f, err = openDirectory(r.path)
+	} else {
+		f, err = openArchive(ctx, r.path, o.Dir)
+	}
+	if err != nil {
+		return nil, err
 	}
 	l := &layout{files: f}
 	if err := l.find(r, o.Platform); err != nil {
 		f.Close()
+		if errors.Is(err, os.ErrNotExist) {
+			return nil, another(f, r)
+		}
 		return nil, err
 	}
-	return &manifestSource{store: l, platform: o.Platform}, nil
-}
-
-// notThere says plainly that there is no such file.
-func notThere(err error, path string) error {
-	if errors.Is(err, os.ErrNotExist) {
-		return errors.Errorf("no such file: %s", path)
-	}
-	return err
+	return &manifestSource{store: l, platform: o.Platform, warn: o.Warn}, nil
 }
 
 // find looks the image up in the layout's index. Of several with the same name,
 // or without one, the platform chooses.
 func (l *layout) find(r Reference, p Platform) error {
-	if _, err := os.Stat(r.path); err != nil {
-		return notThere(err, r.path)
-	}
 	b, err := readDocument(l.files, ispec.ImageIndexFile)
 	if err != nil {
-		return errors.Wrapf(err, "%s is not an OCI image layout", r.path)
+		return err
 	}
 	var index ispec.Index
 	if err := json.Unmarshal(b, &index); err != nil {
@@ -68,39 +65,81 @@ func (l *layout) find(r Reference, p Platform) error {
 	var there []string
 	var found []ispec.Descriptor
 	for _, d := range index.Manifests {
-		tag, name := d.Annotations[ispec.AnnotationRefName], d.Annotations[containerdName]
-		if r.tag == "" || tag == r.tag || name == r.tag || d.Digest.String() == r.tag {
+		if !isImage(d) || !l.has(d.Digest) {
+			continue
+		}
+		there = append(there, r.transport.prefix+r.path+":"+label(d))
+		if r.tag == "" || isNamed(d, r.tag) {
 			if !slices.ContainsFunc(found, func(f ispec.Descriptor) bool { return f.Digest == d.Digest }) {
 				found = append(found, d)
 			}
 		}
-		if tag == "" {
-			tag = d.Digest.String()
-		}
-		there = append(there, r.transport.prefix+r.path+":"+tag)
 	}
 	if len(found) > 1 {
-		found = slices.DeleteFunc(found, func(d ispec.Descriptor) bool {
-			return d.Platform == nil || p.orDefault().check(platformOf(*d.Platform)) != nil
+		several := found
+		found = slices.DeleteFunc(slices.Clone(found), func(d ispec.Descriptor) bool {
+			return platformIn(d).isZero() || !p.orDefault().matches(platformIn(d))
 		})
+		if len(found) > 1 && !slices.ContainsFunc(found, func(d ispec.Descriptor) bool { return label(d) != label(found[0]) }) {
+			best, err := p.choose(found) // of their variants
+			if err != nil {
+				return err
+			}
+			found = []ispec.Descriptor{best}
+		}
+		if len(found) == 0 {
+			found = several
+		}
 	}
 	if len(found) == 1 {
 		l.image = found[0]
 		return nil
 	}
-	return choose(r, there)
+	return choose(r, there, len(found))
 }
 
-// choose says that a reference names no image, and which ones there are.
-func choose(r Reference, there []string) error {
+// label is the name that tells an image of a layout from the others: containerd's,
+// short, as the docker CLI shows it, or the tag, or the digest.
+func label(d ispec.Descriptor) string {
+	if named, err := reference.ParseNormalizedNamed(d.Annotations[containerdName]); err == nil {
+		return reference.FamiliarString(named)
+	}
+	return cmp.Or(d.Annotations[ispec.AnnotationRefName], d.Digest.String())
+}
+
+// isNamed reports whether a name means the image.
+func isNamed(d ispec.Descriptor, name string) bool {
+	full := d.Annotations[containerdName]
+	return name == d.Annotations[ispec.AnnotationRefName] || name == d.Digest.String() || full != "" && sameName(full, name)
+}
+
+// choose says that a reference names no image, or several, and which there are.
+func choose(r Reference, there []string, found int) error {
+	list := strings.Join(there, ", ")
 	switch {
 	case len(there) == 0:
 		return errors.Errorf("%s holds no image", r.path)
 	case r.tag == "":
-		return errors.Errorf("%s holds several images, choose one: %s", r.path, strings.Join(there, ", "))
+		return errors.Errorf("%s holds several images, choose one: %s", r.path, list)
+	case found > 1:
+		return errors.Errorf("%s holds several images %s, choose one by its full name, or with --platform: %s", r.path, r.tag, list)
 	default:
-		return errors.Errorf("%s holds no image %s; there is %s", r.path, r.tag, strings.Join(there, ", "))
+		return errors.Errorf("%s holds no image %s; there is %s", r.path, r.tag, list)
 	}
+}
+
+// has is part of store.
+func (l *layout) has(d digest.Digest) bool {
+	name, err := blobPath(d)
+	if err != nil {
+		return true // which is said when it is read
+	}
+	r, _, err := l.files.open(name)
+	if err != nil {
+		return !errors.Is(err, os.ErrNotExist)
+	}
+	r.Close()
+	return true
 }
 
 func (l *layout) manifest(_ context.Context, d digest.Digest) ([]byte, string, error) {

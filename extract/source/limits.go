@@ -6,6 +6,8 @@ const (
 	// maxArchive is the size in bytes to which a compressed archive is unpacked.
 	// Lambda takes images of 10 GB.
 	maxArchive = 32 << 30
+	// maxNames bounds the names and links of an archive's members, in bytes.
+	maxNames = 16 << 20
 	// maxLayers is the number of layers; the Docker engine allows 127.
 	maxLayers = 1000
 	// maxDocument bounds a manifest, index or config, in bytes: registries take
@@ -13,4 +15,7 @@ const (
 	maxDocument = 8 << 20
 	// maxDocuments bounds all of them in an engine's export, in bytes.
 	maxDocuments = 64 << 20
+	// maxTags bounds a page of a registry's tags, in bytes; some registries send
+	// all, however few are asked for.
+	maxTags = 1 << 20
 )

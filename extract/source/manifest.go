@@ -7,6 +7,7 @@ import (
 	"hash"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/extract"
@@ -26,6 +27,9 @@ type store interface {
 	manifest(ctx context.Context, d digest.Digest) (content []byte, mediaType string, err error)
 	// blob returns a blob's content, which is not checked yet.
 	blob(ctx context.Context, b podman.BlobInfo) (io.ReadCloser, error)
+	// has reports whether the manifest is there: archives may hold but some of
+	// an index's.
+	has(d digest.Digest) bool
 	Close() error
 }
 
@@ -34,6 +38,7 @@ type store interface {
 type manifestSource struct {
 	store
 	platform Platform
+	warn     func(string)
 }
 
 // Read is part of extract.Source.
@@ -54,10 +59,14 @@ func (s *manifestSource) Read(ctx context.Context, layer extract.LayerFunc) (*ex
 	if err != nil {
 		return nil, errors.Wrap(err, "the image's config")
 	}
-	parsed, err := parseConfig(config, s.platform)
+	parsed, err := parseConfig(config)
+	if err == nil {
+		err = s.platform.check(platformOf(parsed.Platform))
+	}
 	if err != nil {
 		return nil, err
 	}
+	s.platform.notice(platformOf(parsed.Platform), s.warn)
 	layers := m.LayerInfos()
 	if err := checkCount(parsed, len(layers)); err != nil {
 		return nil, err
@@ -97,25 +106,25 @@ func (s *manifestSource) choose(ctx context.Context) (manifest.Manifest, digest.
 	}
 	for range 4 { // indexes in indexes
 		if !manifest.MIMETypeIsMultiImage(mediaType) {
-			m, err := manifest.FromBlob(content, mediaType)
-			if err != nil {
-				return nil, "", errors.Wrap(err, "the image's manifest")
-			}
-			if m.ConfigInfo().Digest == "" {
-				return nil, "", errors.Errorf("the image's manifest is of a kind without a config (%s), which Docker gave up in 2017: push the image again", mediaType)
-			}
-			return m, digest.FromBytes(content), nil
+			m, err := imageManifest(content, mediaType)
+			return m, digest.FromBytes(content), err
 		}
-		list, err := manifest.ListFromBlob(content, mediaType)
-		if err != nil {
+		if _, err := manifest.ListFromBlob(content, mediaType); err != nil {
 			return nil, "", errors.Wrap(err, "the image's index")
 		}
-		var sys podman.SystemContext
-		s.platform.set(&sys)
-		d, err := list.ChooseInstance(&sys)
-		if err != nil {
-			return nil, "", noPlatform(s.platform, platforms(list))
+		var index ispec.Index // Docker's lists have the same fields
+		if err := json.Unmarshal(content, &index); err != nil {
+			return nil, "", errors.Wrap(err, "the image's index")
 		}
+		images := slices.DeleteFunc(index.Manifests, func(d ispec.Descriptor) bool { return !isImage(d) || !s.has(d.Digest) })
+		if len(images) == 0 {
+			return nil, "", errors.New("the image's index leads to no image that is there")
+		}
+		chosen, err := s.platform.choose(images)
+		if err != nil {
+			return nil, "", err
+		}
+		d := chosen.Digest
 		if content, mediaType, err = s.manifest(ctx, d); err != nil {
 			return nil, "", err
 		}
@@ -126,13 +135,20 @@ func (s *manifestSource) choose(ctx context.Context) (manifest.Manifest, digest.
 	return nil, "", errors.New("the image's index leads to no manifest")
 }
 
-func platforms(list manifest.List) (there []Platform) {
-	for _, d := range list.Instances() {
-		if i, err := list.Instance(d); err == nil && i.ReadOnly.Platform != nil {
-			there = append(there, platformOf(*i.ReadOnly.Platform))
-		}
+// imageManifest reads the manifest of an image, which names config and layers.
+func imageManifest(content []byte, mediaType string) (manifest.Manifest, error) {
+	m, err := manifest.FromBlob(content, mediaType)
+	if err != nil {
+		return nil, errors.Wrap(err, "the image's manifest")
 	}
-	return there
+	var kind struct{ ArtifactType string }
+	if err := json.Unmarshal(content, &kind); err != nil {
+		return nil, errors.Wrap(err, "the image's manifest")
+	}
+	if m.ConfigInfo().Digest == "" {
+		return nil, errors.Errorf("the image's manifest is of a kind without a config (%s), which Docker gave up in 2017: push the image again", mediaType)
+	}
+	return m, checkKind(kind.ArtifactType, m.ConfigInfo().MediaType)
 }
 
 // newImage is what a config says of the image with that ID.
@@ -141,7 +157,7 @@ func newImage(id digest.Digest, config ispec.Image) *extract.Image {
 }
 
 // parseConfig reads an image's config (OCI image spec, config.md).
-func parseConfig(b []byte, p Platform) (config ispec.Image, err error) {
+func parseConfig(b []byte) (config ispec.Image, err error) {
 	if err := json.Unmarshal(b, &config); err != nil {
 		return config, errors.Wrap(err, "the image's config")
 	}
@@ -150,7 +166,7 @@ func parseConfig(b []byte, p Platform) (config ispec.Image, err error) {
 			return config, errors.Wrapf(err, "the image's config: DiffID %q", d)
 		}
 	}
-	return config, p.check(platformOf(config.Platform))
+	return config, nil
 }
 
 // checkCount refuses a manifest and a config that do not fit each other.

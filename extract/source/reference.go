@@ -5,11 +5,13 @@ package source
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/extract"
 	"github.com/pkg/errors"
@@ -25,6 +27,9 @@ type Options struct {
 	// InsecureRegistry allows a registry without TLS, or with a certificate
 	// that cannot be verified.
 	InsecureRegistry bool
+	// AuthFile has the credentials for registries. If it is empty, they are where
+	// docker, podman and skopeo look for them.
+	AuthFile string
 	// Warn, unless nil, hears of what people may not expect.
 	Warn func(message string)
 }
@@ -81,6 +86,9 @@ func ParseReference(s string) (Reference, error) {
 	if s == "" {
 		return Reference{}, errors.New("the image's name is empty")
 	}
+	if err := checkForm(s); err != nil {
+		return Reference{}, err
+	}
 	if !HasTransport(s) {
 		s = engineTransport + s
 	}
@@ -88,6 +96,44 @@ func ParseReference(s string) (Reference, error) {
 	t := all[slices.IndexFunc(all, func(t transport) bool { return strings.HasPrefix(s, t.prefix) })]
 	r := Reference{transport: t, rest: s[len(t.prefix):]}
 	return r, t.parse(&r)
+}
+
+// paths are what names of images do not look like: ./image.tar, C:\image.tar.
+var paths = regexp.MustCompile(`^(\.{0,2}/|~|\.{1,2}$|[A-Za-z]:[\\/])|\\`)
+
+// foreign are transports of other programs (containers-transports(5)), where they
+// do not look like a name with its tag: docker:27 and registry:2 are images.
+var foreign = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*)://|^(containers-storage|dir|docker|docker-daemon|ostree|sif|tarball):[/@\[.]|^(containers-storage):`)
+
+func isFile(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// isPath says what to do about a path in the place of an image's name.
+func isPath(name string) error {
+	return errors.Errorf("%s is a path; say what is there: docker-archive:%[1]s, oci-archive:%[1]s, or oci:%[1]s for a directory", name)
+}
+
+// checkForm finds references that mean something else to other programs.
+func checkForm(s string) error {
+	var prefixes []string
+	for _, t := range transports() {
+		prefixes = append(prefixes, t.prefix)
+	}
+	name, isEngine := strings.CutPrefix(s, engineTransport)
+	switch {
+	case isEngine && strings.HasPrefix(name, "//"):
+		return errors.Errorf("%[1]s goes without slashes: %[1]s%[2]s", engineTransport, strings.TrimLeft(name, "/"))
+	case HasTransport(s):
+		return nil
+	case paths.MatchString(s):
+		return isPath(s)
+	case foreign.MatchString(s):
+		other, _, _ := strings.Cut(s, ":")
+		return errors.Errorf("%q: there is no transport %s, but %s", s, other, strings.Join(prefixes, ", "))
+	}
+	return nil
 }
 
 // imageID is a full image ID, with or without its algorithm.
@@ -99,6 +145,9 @@ func parseName(r *Reference) error {
 		return nil
 	}
 	_, err := reference.ParseNormalizedNamed(r.rest)
+	if err != nil && r.transport.prefix == engineTransport && isFile(r.rest) {
+		return isPath(r.rest)
+	}
 	return errors.Wrapf(err, "%q", r.rest)
 }
 
@@ -112,6 +161,9 @@ func parsePath(r *Reference) error {
 	r.path, r.tag = drive+path, tag
 	if r.path == "" {
 		return errors.Errorf("%[1]s needs a path: %[1]sPATH or %[1]sPATH:TAG", r.transport.prefix)
+	}
+	if r.path == "-" && r.transport.prefix == "oci:" {
+		return errors.New("oci: is a directory; from standard input, it is docker-archive:- or oci-archive:-")
 	}
 	return nil
 }
@@ -127,8 +179,13 @@ func (r Reference) String() string {
 
 // Open finds the image. The error says where it was looked for, and what to do.
 func Open(ctx context.Context, r Reference, o Options) (extract.Source, error) {
-	if o.Warn == nil {
-		o.Warn = func(string) {}
+	warn, mu := o.Warn, sync.Mutex{}
+	o.Warn = func(message string) { // layers are read in parallel
+		mu.Lock()
+		defer mu.Unlock()
+		if warn != nil {
+			warn(message)
+		}
 	}
 	return r.transport.open(ctx, r, o)
 }

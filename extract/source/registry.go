@@ -3,11 +3,8 @@ package source
 import (
 	"context"
 	"io"
-	"strings"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/extract"
-	"github.com/docker/distribution/registry/api/errcode"
-	v2 "github.com/docker/distribution/registry/api/v2"
 	"github.com/opencontainers/go-digest"
 	"github.com/pkg/errors"
 	"go.podman.io/image/v5/docker"
@@ -19,6 +16,9 @@ import (
 // repository is an image in a registry.
 type repository struct {
 	podman.ImageSource
+	named  reference.Named
+	login  login
+	warn   func(string)
 	pinned digest.Digest // the manifest's, if the reference names it
 }
 
@@ -27,55 +27,47 @@ func openRegistry(ctx context.Context, r Reference, o Options) (extract.Source, 
 	if err != nil {
 		return nil, err
 	}
+	repo := &repository{named: reference.TrimNamed(named), warn: o.Warn}
 	if d, ok := named.(reference.Digested); ok { // it says all; a tag beside it is for people
-		if named, err = reference.WithDigest(reference.TrimNamed(named), d.Digest()); err != nil {
+		repo.pinned = d.Digest()
+		if named, err = reference.WithDigest(repo.named, repo.pinned); err != nil {
 			return nil, err
 		}
 	}
-	ref, err := docker.NewReference(reference.TagNameOnly(named))
+	named = reference.TagNameOnly(named)
+	ref, err := docker.NewReference(named)
 	if err != nil {
 		return nil, err
 	}
-	sys := &podman.SystemContext{DockerInsecureSkipTLSVerify: podman.NewOptionalBool(o.InsecureRegistry)}
+	sys := systemContext(o)
 	o.Platform.set(sys)
-	var src podman.ImageSource
-	err = shortly(ctx, func(ctx context.Context) (err error) {
-		src, err = ref.NewImageSource(ctx, sys)
+	if repo.login, err = findLogin(ctx, repo.named, sys, o); err != nil {
+		return nil, err
+	}
+	sys.DockerAuthConfig = &repo.login.DockerAuthConfig
+	err = repo.request(ctx, func(ctx context.Context) (err error) {
+		repo.ImageSource, err = ref.NewImageSource(ctx, sys)
 		return err
 	})
 	if err != nil {
-		return nil, otherTags(ctx, sys, ref, err)
+		return nil, otherTags(ctx, named, repo.login, o, err)
 	}
-	repo := &repository{ImageSource: src}
-	if d, ok := ref.DockerReference().(reference.Digested); ok {
-		repo.pinned = d.Digest()
-	}
-	return &manifestSource{store: repo, platform: o.Platform}, nil
+	return &manifestSource{store: repo, platform: o.Platform, warn: o.Warn}, nil
 }
 
-// otherTags adds to the error about a tag that is not there those that are.
-func otherTags(ctx context.Context, sys *podman.SystemContext, ref podman.ImageReference, err error) error {
-	named, tagged := ref.DockerReference().(reference.NamedTagged)
-	var code errcode.Error
-	if !tagged || !errors.As(err, &code) || code.Code != v2.ErrorCodeManifestUnknown {
-		return err
-	}
-	var tags []string
-	if shortly(ctx, func(ctx context.Context) (err error) {
-		tags, err = docker.GetRepositoryTags(ctx, sys, ref)
-		return err
-	}) != nil || len(tags) == 0 {
-		return err
-	}
-	const most = 20
-	if len(tags) > most {
-		tags = append(tags[:most], "…")
-	}
-	return errors.Errorf("%s has no tag %s; there is %s", named.Name(), named.Tag(), strings.Join(tags, ", "))
+// attempts begins to count those at something in the registry.
+func (r *repository) attempts() *attempts {
+	return &attempts{host: reference.Domain(r.named), warn: r.warn}
+}
+
+// request makes a request whose answer is short, again where that may help.
+func (r *repository) request(ctx context.Context, request func(context.Context) error) error {
+	err := r.attempts().do(ctx, func() error { return shortly(ctx, request) })
+	return explain(err, r.named, r.login)
 }
 
 func (r *repository) manifest(ctx context.Context, d digest.Digest) (b []byte, mediaType string, err error) {
-	err = shortly(ctx, func(ctx context.Context) error {
+	err = r.request(ctx, func(ctx context.Context) (err error) {
 		if d != "" {
 			b, mediaType, err = r.GetManifest(ctx, &d)
 			return err
@@ -89,14 +81,24 @@ func (r *repository) manifest(ctx context.Context, d digest.Digest) (b []byte, m
 	return b, mediaType, err
 }
 
+// has is part of store. A registry has what its indexes name.
+func (r *repository) has(digest.Digest) bool { return true }
+
 func (r *repository) blob(ctx context.Context, b podman.BlobInfo) (io.ReadCloser, error) {
 	b.URLs = nil // nothing from elsewhere: an image must not say where to go
-	request := newRequest(ctx)
-	blob, _, err := r.GetBlob(request.ctx, b, none.NoCache)
-	if err != nil {
-		defer request.end()
-		return nil, request.because(err)
-	}
-	request.timer.Stop() // until somebody reads
-	return &answer{blob, request}, nil
+	blob := &resumed{ctx: ctx, tries: r.attempts(), open: func() (io.ReadCloser, error) {
+		request := newRequest(ctx)
+		blob, _, err := r.GetBlob(request.ctx, b, none.NoCache)
+		if err != nil {
+			defer request.end()
+			return nil, request.because(err)
+		}
+		request.timer.Stop() // until somebody reads
+		return &answer{blob, request}, nil
+	}}
+	err := blob.tries.do(ctx, func() (err error) {
+		blob.r, err = blob.open()
+		return err
+	})
+	return blob, explain(err, r.named, r.login)
 }

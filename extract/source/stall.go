@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"io"
+	"net/http/httptrace"
 	"time"
 
 	"github.com/pkg/errors"
@@ -15,14 +16,10 @@ var patience = 2 * time.Minute
 var errStalled = errors.New("the server has sent nothing for two minutes")
 
 // shortly makes a request whose answer is short.
-func shortly(ctx context.Context, request func(context.Context) error) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, errStalled)
-	defer cancel()
-	err := request(ctx)
-	if err != nil && context.Cause(ctx) == errStalled {
-		return errStalled
-	}
-	return err
+func shortly(ctx context.Context, do func(context.Context) error) error {
+	request := newRequest(ctx)
+	defer request.end()
+	return request.because(do(request.ctx))
 }
 
 // request is one whose answer may be long: it ends if the server stalls.
@@ -36,6 +33,10 @@ func newRequest(ctx context.Context) *request {
 	r := new(request)
 	r.ctx, r.cancel = context.WithCancelCause(ctx)
 	r.timer = time.AfterFunc(patience, func() { r.cancel(errStalled) })
+	// A request may be several, with pauses that the server has asked for.
+	r.ctx = httptrace.WithClientTrace(r.ctx, &httptrace.ClientTrace{
+		GotFirstResponseByte: func() { r.timer.Reset(patience) },
+	})
 	return r
 }
 

@@ -44,8 +44,35 @@ func Loadable(rng *rand.Rand, again bool) [][]Entry {
 // unloadable returns the place of an entry that Loadable leaves out, if there is
 // one.
 func (g *generator) unloadable(entries []Entry, lower [][]Entry) []int {
-	files := map[string]string{} // what is no directory in some lower layer, with what a link there holds
-	for _, layer := range lower {
+	l := loader{disk: disk{}, names: map[string]bool{}, gone: map[string]int{}, dirs: map[int]string{}, files: filesOf(lower)}
+	for i, e := range entries {
+		if l.names[clean(e.Name)] && !g.again || !l.load(i, e) {
+			return []int{i}
+		}
+		l.names[clean(e.Name)] = true
+	}
+	for i, e := range entries {
+		p, what := classify(e.Name)
+		if what != content || e.Typeflag != tar.TypeDir {
+			continue
+		}
+		if to, _, _ := l.disk.follow(p); to != l.dirs[i] || l.disk[to].kind != tar.TypeDir {
+			return []int{i}
+		}
+	}
+	for p, i := range l.gone {
+		if _, there := l.disk[p]; there || l.disk.has(p) {
+			return []int{i}
+		}
+	}
+	return nil
+}
+
+// filesOf returns what is no directory in any of some layers, with what a link
+// there holds.
+func filesOf(layers [][]Entry) map[string]string {
+	files := map[string]string{}
+	for _, layer := range layers {
 		for p, n := range Flatten([][]Entry{layer}) {
 			if n.Kind != KindDir {
 				files[p] = cmp.Or(n.Linkname, files[p], "file")
@@ -57,75 +84,80 @@ func (g *generator) unloadable(entries []Entry, lower [][]Entry) []int {
 			}
 		}
 	}
-	d := disk{}
-	seen := map[string]bool{}
-	gone := map[string]int{}
-	dirs := map[int]string{}
-	for i, e := range entries {
-		p, what := classify(e.Name)
-		if p == "" || what == leftover || seen[clean(e.Name)] && !g.again {
-			return []int{i}
+	return files
+}
+
+// loader is what engines have made of a tar so far.
+type loader struct {
+	disk  disk
+	names map[string]bool
+	gone  map[string]int    // whiteouts
+	dirs  map[int]string    // where the entries of directories have led
+	files map[string]string // see filesOf
+}
+
+// load takes in an entry, and reports whether all engines would.
+func (l *loader) load(i int, e Entry) bool {
+	p, what := classify(e.Name)
+	asWritten := parent(p)
+	if what == opaque {
+		asWritten = p
+	}
+	dir, ok := l.dir(asWritten)
+	if !ok || p == "" || what == leftover {
+		return false
+	}
+	p = path.Join(dir, path.Base(p))
+	switch what {
+	case opaque:
+		if l.disk.has(dir) {
+			return false
 		}
-		seen[clean(e.Name)] = true
-		dir := parent(p)
-		if what == opaque {
-			dir = p
-		}
-		asWritten := dir
-		dir, ok := d.loadable(dir, files)
-		if !ok {
-			return []int{i}
-		}
-		if what == opaque {
-			if d.has(dir) {
-				return []int{i}
-			}
-			d.mkdir(dir)
-			continue
-		}
-		p = path.Join(dir, path.Base(p))
-		if what == whiteout {
-			if _, twice := gone[p]; twice {
-				return []int{i}
-			}
-			gone[p] = i
-			d.mkdir(dir)
-			continue
-		}
-		if dir != asWritten && d[p].kind == tar.TypeSymlink {
-			return []int{i}
-		}
-		if d[p].kind == tar.TypeDir && e.Typeflag != tar.TypeDir {
-			return []int{i}
-		}
-		if e.Typeflag == tar.TypeDir {
-			dirs[i] = p
-		}
-		if e.Typeflag == tar.TypeLink {
-			target := clean(e.Linkname)
-			to, ok := d.loadable(parent(target), nil)
-			to = path.Join(to, path.Base(target))
-			plain := !strings.Contains(e.Linkname, "..")
-			if n, there := d[to]; !ok || !plain || !there || n.kind == tar.TypeDir || to == p {
-				return []int{i}
-			}
-		}
-		d.put(p, d.inode(e))
-		if _, hops, _ := d.follow(p); hops > 40 {
-			return []int{i}
+		l.disk.mkdir(dir)
+		return true
+	case whiteout:
+		_, twice := l.gone[p]
+		l.gone[p] = i
+		l.disk.mkdir(dir)
+		return !twice
+	}
+	old := l.disk[p].kind
+	if dir != asWritten && old == tar.TypeSymlink || old == tar.TypeDir && e.Typeflag != tar.TypeDir {
+		return false
+	}
+	if e.Typeflag == tar.TypeLink {
+		target := clean(e.Linkname)
+		to, ok := l.dir(parent(target))
+		to = path.Join(to, path.Base(target))
+		n, there := l.disk[to]
+		if !ok || !there || n.kind == tar.TypeDir || to == p || strings.Contains(e.Linkname, "..") {
+			return false
 		}
 	}
-	for i, p := range dirs {
-		if to, _, _ := d.follow(clean(entries[i].Name)); to != p || d[to].kind != tar.TypeDir {
-			return []int{i}
-		}
+	if e.Typeflag == tar.TypeDir {
+		l.dirs[i] = p
 	}
-	for p, i := range gone {
-		if _, there := d[p]; there || d.has(p) {
-			return []int{i}
-		}
+	l.disk.put(p, l.disk.inode(e))
+	_, hops, _ := l.disk.follow(p)
+	return hops <= maxHops
+}
+
+// dir follows the path of a directory, and reports whether all engines would.
+func (l *loader) dir(dir string) (to string, ok bool) {
+	to, hops, climbs := l.disk.follow(dir)
+	if climbs || hops > 5 || hops > 0 && to != "" && l.disk[to].kind != tar.TypeDir {
+		return "", false
 	}
-	return nil
+	made := true // in this tar, what is below above
+	for above := to; above != ""; above = parent(above) {
+		n, there := l.disk[above]
+		below, file := l.files[above]
+		if there && n.kind != tar.TypeDir || !made && file || !there && strings.Contains(below, "/") {
+			return "", false
+		}
+		made = made && there
+	}
+	return to, true
 }
 
 // has reports whether there is something below a directory.
@@ -136,24 +168,6 @@ func (d disk) has(dir string) bool {
 		}
 	}
 	return false
-}
-
-// loadable follows the path of a directory, and reports whether all engines would.
-func (d disk) loadable(dir string, files map[string]string) (to string, ok bool) {
-	to, hops, climbs := d.follow(dir)
-	if climbs || hops > 5 || hops > 0 && to != "" && d[to].kind != tar.TypeDir {
-		return "", false
-	}
-	made := true // in this tar, what is below above
-	for above := to; above != ""; above = parent(above) {
-		n, there := d[above]
-		below, leads := files[above]
-		if there && n.kind != tar.TypeDir || !made && leads || !there && strings.Contains(below, "/") {
-			return "", false
-		}
-		made = made && there
-	}
-	return to, true
 }
 
 func (d disk) mkdir(dir string) {

@@ -268,28 +268,6 @@ func (g *generator) invalid(entries []Entry, lower [][]Entry) []int {
 	return bad
 }
 
-// circular returns the place of the first entry whose path leads round in a
-// circle.
-func circular(entries []Entry) []int {
-	d := disk{}
-	for i, e := range entries {
-		p, what := classify(e.Name)
-		dir := parent(p)
-		if what == opaque {
-			dir = p
-		}
-		_, hops, _ := d.follow(dir)
-		_, more, _ := d.follow(parent(clean(e.Linkname)))
-		if hops > 40 || e.Typeflag == tar.TypeLink && more > 40 {
-			return []int{i}
-		}
-		if p = d.followParent(p); what == content && p != "" {
-			d.put(p, d.inode(e))
-		}
-	}
-	return nil
-}
-
 func isDir(tree map[string]Node, p string) bool { return p == "" || tree[p].Kind == KindDir }
 
 // linkable says whether the target of the hard link entries[i] is there at that

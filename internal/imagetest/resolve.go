@@ -94,6 +94,9 @@ func (d disk) put(p string, n inode) {
 	d[p] = n
 }
 
+// maxHops is how many links all engines follow.
+const maxHops = 40
+
 // follow returns where a clean path leads. hops is the number of links on the
 // way, climbs whether one of them points above the root; a circle has too many
 // hops, and leads to the path itself.
@@ -129,6 +132,28 @@ func (d disk) follow(p string) (to string, hops int, climbs bool) {
 func (d disk) followParent(p string) string {
 	dir, _, _ := d.follow(parent(p))
 	return path.Join(dir, path.Base(p))
+}
+
+// circular returns the place of the first entry whose path leads round in a
+// circle.
+func circular(entries []Entry) []int {
+	d := disk{}
+	for i, e := range entries {
+		p, what := classify(e.Name)
+		dir := parent(p)
+		if what == opaque {
+			dir = p
+		}
+		_, hops, _ := d.follow(dir)
+		_, more, _ := d.follow(parent(clean(e.Linkname)))
+		if hops > maxHops || e.Typeflag == tar.TypeLink && more > maxHops {
+			return []int{i}
+		}
+		if p = d.followParent(p); what == content && p != "" {
+			d.put(p, d.inode(e))
+		}
+	}
+	return nil
 }
 
 // Roots returns where the directories opt and var/task of an image are: they, or var, may
