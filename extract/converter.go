@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/pkg/errors"
@@ -21,8 +22,9 @@ type converter struct {
 	overlap    string             // says which root is a link that cannot be followed
 	algorithms []digest.Algorithm // by which layers are hashed, SHA-256 first
 	wanted     wantedPaths
-	memory     budget    // for paths and what is known of them
-	paths      *pathTree // of all layers, once they are read
+	memory     budget       // for paths and what is known of them
+	paths      *pathTree    // of all layers, once they are read
+	unpacked   atomic.Int64 // bytes of files so far, in all layers
 	mu         sync.Mutex
 	zips       []*zipFile
 }
@@ -161,6 +163,7 @@ func (c *converter) reset() {
 	}
 	c.zips, c.paths = nil, nil
 	c.memory.taken.Store(0)
+	c.unpacked.Store(0)
 }
 
 // close stops the workers and lets go of the zips; the files stay.

@@ -31,6 +31,10 @@ const (
 	// remain of all layers, in bytes. It is more than Lambda takes: layers above
 	// may delete some of it, and a dry run should show what is too large.
 	maxContent = 4 * types.MaxUnzippedSize
+	// maxAllContent is how much all layers together may have below the roots, in
+	// bytes, of which other layers delete or replace what is over maxContent. It
+	// bounds the time for compressing.
+	maxAllContent = 4 * maxContent
 	// wantedSize is what a path outside the roots takes that hard links lead to,
 	// and placeSize where a target is, in bytes.
 	wantedSize = 48
@@ -38,6 +42,8 @@ const (
 	// maxWindow bounds the memory that a zstd stream may ask for, in bytes. It
 	// is what `zstd --long` uses by default.
 	maxWindow = 128 << 20
+	// usualWindow is the largest of zstd's without --long or --ultra, in bytes.
+	usualWindow = 8 << 20
 	// maxDictionary is likewise for xz: what `xz -9` uses.
 	maxDictionary = 64 << 20
 	// maxWarnings is how many things that are left out are named.
