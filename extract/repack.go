@@ -24,13 +24,15 @@ func (c *converter) repack(ctx context.Context, r io.Reader) (*repacked, error) 
 		return nil, err
 	}
 	defer content.Close()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	ahead := newReadahead(ctx, content, c.algorithms...)
 	defer ahead.close()
 
 	l := &repacked{rootLinks: make(map[*entry]string), zips: make(map[string]*zipFile)}
-	g, ctx := errgroup.WithContext(ctx)
+	var g errgroup.Group
 	batches := make(chan *batch, cap(c.compressor.slots))
-	g.Go(func() error { return c.write(batches, l) })
+	g.Go(func() error { return c.write(batches, l, cancel) })
 	g.Go(func() error {
 		defer close(batches)
 		links := newLinkTree(&c.memory)
@@ -39,6 +41,9 @@ func (c *converter) repack(ctx context.Context, r io.Reader) (*repacked, error) 
 		return t.read()
 	})
 	if err := g.Wait(); err != nil {
+		if context.Cause(ctx) != nil {
+			err = context.Cause(ctx) // and not what came of it
+		}
 		return nil, err
 	}
 	l.digests, err = ahead.finish()
@@ -82,8 +87,8 @@ func (t *tarReader) read() error {
 		} else if err != nil {
 			return errors.Wrap(err, "tar")
 		}
-		if err := t.ctx.Err(); err != nil {
-			return err
+		if t.ctx.Err() != nil {
+			return context.Cause(t.ctx)
 		}
 		if err := t.entry(h); err != nil {
 			return errors.Wrap(err, quote(h.Name))
@@ -135,6 +140,9 @@ func (t *tarReader) entry(h *tar.Header) error {
 		if h.Size > maxContent-t.size {
 			return errors.Errorf("with it the layer has %s", errTooMuch)
 		}
+		if t.unpacked.Add(h.Size) > maxAllContent {
+			return errors.Errorf("with it all layers together have more than %d MB below /opt and /var/task, much of it deleted or replaced by other layers: build the image from fewer layers", maxAllContent>>20)
+		}
 		t.size += h.Size
 		return t.content(e, t.tar, h.Size)
 	}
@@ -183,13 +191,16 @@ func (t *tarReader) submit() {
 }
 
 // write is the second half of repacking a layer: it writes the batches to the
-// layer's zips, in order. After an error it goes on taking them, as others wait
-// for the memory that they hold.
-func (c *converter) write(batches <-chan *batch, l *repacked) (err error) {
+// layer's zips, in order. An error, as of a full disk, ends the reading at once. It
+// still takes the batches that are there, as others wait for the memory that they
+// hold.
+func (c *converter) write(batches <-chan *batch, l *repacked, cancel context.CancelCauseFunc) (err error) {
 	for b := range batches {
 		<-b.done
 		if err == nil {
-			err = c.writeBatch(b, l)
+			if err = c.writeBatch(b, l); err != nil {
+				cancel(err)
+			}
 		}
 		c.compressor.put(b)
 	}
