@@ -36,14 +36,15 @@ const (
 	MaxCompatibleRuntimes = 15
 )
 
-// FormatSize returns a number of bytes for people, in the units of the quotas:
-// 1 KB is 1024 bytes, 1 MB 1024 KB.
+// FormatSize returns a number of bytes as people read it, in the units of the
+// quotas: 1 KB is 1024 bytes, 1 MB is 1024 KB.
 func FormatSize(n int64) string {
+	kb := strings.TrimSuffix(fmt.Sprintf("%.1f", float64(n)/(1<<10)), ".0")
 	switch {
 	case n < 1<<10:
 		return strconv.FormatInt(n, 10) + " B"
-	case n < 1<<20:
-		return fmt.Sprintf("%.1f KB", float64(n)/(1<<10))
+	case kb != "1024" && n < 1<<20:
+		return kb + " KB"
 	default:
 		return strings.TrimSuffix(fmt.Sprintf("%.1f", float64(n)/(1<<20)), ".0") + " MB"
 	}
