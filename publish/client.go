@@ -98,7 +98,7 @@ func New(ctx context.Context, o Options) (*Publisher, error) {
 func load(ctx context.Context, o Options) (aws.Config, error) {
 	set := []func(*config.LoadOptions) error{
 		config.WithAppID("img2lambda"),
-		config.WithDefaultRegion(defaultRegion),
+		stsRegion(o.Regions),
 		config.WithLogger(logging.Nop{}), // errors say all that people need
 		config.WithAPIOptions([]func(*middleware.Stack) error{limitAttempts}),
 	}
@@ -134,6 +134,21 @@ func load(ctx context.Context, o Options) (aws.Config, error) {
 		})
 	}
 	return cfg, nil
+}
+
+// stsRegion sets the region in which roles are assumed. For one region it is that
+// one, as with the AWS CLI: credentials of aws-cn mean nothing in us-east-1. For
+// several, the environment or the profile may name it, so that the first region does
+// not stop the others if the account has not enabled it.
+func stsRegion(regions []string) config.LoadOptionsFunc {
+	switch len(regions) {
+	case 0:
+		return config.WithDefaultRegion(defaultRegion)
+	case 1:
+		return config.WithRegion(regions[0])
+	default:
+		return config.WithDefaultRegion(regions[0])
+	}
 }
 
 // worthwhile says not to try again where nobody answers, even after a long

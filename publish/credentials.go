@@ -46,10 +46,15 @@ func atEndpoint(c *sts.Client) *sts.Client {
 	return sts.New(c.Options(), func(o *sts.Options) { o.BaseEndpoint = &url })
 }
 
+// chosenProfile is the profile that somebody has named; empty: nobody has.
+func chosenProfile(o Options) string {
+	return cmp.Or(o.Profile, os.Getenv("AWS_PROFILE"), os.Getenv("AWS_DEFAULT_PROFILE"))
+}
+
 // profileOf is the name of the profile in use; "default" only if there is one.
 func profileOf(cfg aws.Config, o Options) string {
 	_, shared := sources(cfg)
-	name := cmp.Or(o.Profile, os.Getenv("AWS_PROFILE"), os.Getenv("AWS_DEFAULT_PROFILE"))
+	name := chosenProfile(o)
 	if name == "" && shared.Profile != "" && fromProfile(cfg) {
 		name = shared.Profile
 	}
@@ -79,7 +84,7 @@ func noConfig(err error, o Options) error {
 	case errors.As(err, &noProfile):
 		return errors.Errorf("there is no AWS profile %q in the shared config and credentials files: `aws configure list-profiles` lists those there are", noProfile.Profile)
 	case errors.As(err, &noMFA):
-		profile := cmp.Or(o.Profile, os.Getenv("AWS_PROFILE"), "default")
+		profile := cmp.Or(chosenProfile(o), "default")
 		return &explainedError{fmt.Sprintf("AWS profile %q needs the code of an MFA device, and there is no terminal to ask for it: "+
 			"run `aws configure export-credentials --profile %s --format env` on one, and set what it prints", profile, profile), err}
 	}

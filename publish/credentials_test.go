@@ -93,6 +93,54 @@ func TestRoles(t *testing.T) {
 	}
 }
 
+// TestRegionOfRoles guards against a role that is looked for in another partition:
+// as with the AWS CLI, it is assumed in the region that was asked for.
+func TestRegionOfRoles(t *testing.T) {
+	for _, tt := range []struct {
+		regions        []string
+		variable, want string
+	}{
+		{nil, "", "us-east-1"},
+		{nil, "eu-west-1", "eu-west-1"},
+		{[]string{"cn-north-1"}, "", "cn-north-1"},
+		{[]string{"cn-north-1"}, "us-east-1", "cn-north-1"},
+		{[]string{"us-gov-west-1", "us-gov-east-1"}, "", "us-gov-west-1"},
+		// One of several may not be enabled, which should not stop the others.
+		{[]string{"af-south-1", "eu-west-1"}, "us-east-2", "us-east-2"},
+	} {
+		var signed string
+		withConfig(t, func(w http.ResponseWriter, r *http.Request) {
+			signed = r.Header.Get("Authorization")
+			new(roles).ServeHTTP(w, r)
+		}, deploy+"credential_source = Environment\n")
+		t.Setenv("AWS_REGION", tt.variable)
+		if _, err := New(t.Context(), Options{Namespace: "test", Profile: "deploy", Regions: tt.regions}); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(signed, "/"+tt.want+"/sts/") {
+			t.Errorf("%q, AWS_REGION %q: want %s, STS got %s", tt.regions, tt.variable, tt.want, signed)
+		}
+	}
+}
+
+// TestProfileOfTheEnvironment guards against advice about another profile than the
+// one in use.
+func TestProfileOfTheEnvironment(t *testing.T) {
+	for _, variable := range []string{"AWS_PROFILE", "AWS_DEFAULT_PROFILE"} {
+		t.Run(variable, func(t *testing.T) {
+			withConfig(t, new(roles).ServeHTTP, deploy+"credential_source = Ec2InstanceMetadata\nmfa_serial = arn:aws:iam::123456789012:mfa/me\n")
+			t.Setenv("AWS_ACCESS_KEY_ID", "")
+			t.Setenv("AWS_SECRET_ACCESS_KEY", "")
+			os.Unsetenv("AWS_PROFILE")
+			t.Setenv(variable, "deploy")
+			const want = `AWS profile "deploy" needs`
+			if _, err := New(t.Context(), Options{Namespace: "test"}); err == nil || !strings.HasPrefix(err.Error(), want) {
+				t.Errorf("got error %v, want %s", err, want)
+			}
+		})
+	}
+}
+
 // TestNoCredentials guards against errors that do not say which profile it is, and
 // what to run for it.
 func TestNoCredentials(t *testing.T) {
