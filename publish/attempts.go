@@ -81,10 +81,18 @@ func (w *work) s3Call(o *s3.Options) {
 	o.APIOptions = append(o.APIOptions, queue(w.calls, func() {}))
 }
 
+// shareCall is for AddLayerVersionPermission.
+func (w *work) shareCall(o *lambda.Options) {
+	r := w.retryer(o.Retryer)
+	r.also = atTheSameTime
+	o.Retryer = r
+	o.APIOptions = append(o.APIOptions, queue(w.calls, func() {}))
+}
+
 // uploadCall is for the one that has the zip with it.
 func (w *work) uploadCall(o *lambda.Options) {
 	r := w.retryer(o.Retryer)
-	r.afterTimeouts = true // since lookFirst tells what has come of it
+	r.also = timedOut // since lookFirst tells what has come of it
 	o.Retryer = r
 	o.APIOptions = append(o.APIOptions, queue(w.uploads, w.beginUpload), w.countSent)
 }
@@ -104,8 +112,8 @@ func (w *work) beginUpload() {
 // retryer tells of attempts that are made again.
 type retryer struct {
 	aws.RetryerV2
-	tell          func(err error, wait time.Duration)
-	afterTimeouts bool
+	tell func(err error, wait time.Duration)
+	also func(error) bool // what else is worth another attempt; nil: nothing
 }
 
 func (w *work) retryer(r aws.Retryer) *retryer {
@@ -115,7 +123,11 @@ func (w *work) retryer(r aws.Retryer) *retryer {
 }
 
 func (r *retryer) IsErrorRetryable(err error) bool {
-	return r.RetryerV2.IsErrorRetryable(err) || r.afterTimeouts && errors.Is(err, context.DeadlineExceeded) && !neverSent(err)
+	var look *lookError
+	if errors.As(err, &look) { // it has had attempts of its own
+		return false
+	}
+	return r.RetryerV2.IsErrorRetryable(err) || r.also != nil && r.also(err)
 }
 
 // RetryDelay is asked by the SDK just before it waits.
@@ -149,12 +161,15 @@ func (w *work) lookFirst(stack *middleware.Stack) error {
 		})(stack)
 }
 
-// lookError is an error of a lookup between attempts to publish. It has been tried
-// often enough.
+// lookError is an error of a lookup between attempts to publish.
 type lookError struct{ error }
 
-func (e *lookError) Unwrap() error        { return e.error }
-func (e *lookError) RetryableError() bool { return false }
+func (e *lookError) Unwrap() error { return e.error }
+
+// timedOut tells whether a request was sent and not answered in time.
+func timedOut(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) && !neverSent(err)
+}
 
 // refused tells whether it is certain that a call has had no effect.
 func refused(err error) bool {

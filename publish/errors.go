@@ -48,9 +48,12 @@ func explain(err error) error {
 	var doneAPI *apiError
 	var api smithy.APIError
 	var operation *smithy.OperationError
+	var look *lookError
 	switch {
 	case errors.As(err, &done), errors.As(err, &doneAPI):
 		return err
+	case errors.As(err, &look):
+		return &explainedError{"the answer to the upload was lost, and whether Lambda has published the layer could not be looked up: " + explain(look.error).Error(), err}
 	case notAWS(err) != "":
 		return &explainedError{notAWS(err), err}
 	case errors.As(err, &api):

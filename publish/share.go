@@ -27,11 +27,24 @@ func (w *work) share(ctx context.Context) error {
 		case strings.HasPrefix(with, "o-"):
 			in.Principal, in.OrganizationId = aws.String("*"), &with
 		}
-		_, err := w.lambda.AddLayerVersionPermission(ctx, in, w.call)
-		var there *lambdatypes.ResourceConflictException
-		if err != nil && !errors.As(err, &there) {
+		_, err := w.lambda.AddLayerVersionPermission(ctx, in, w.shareCall)
+		if err != nil && (!conflicts(err) || atTheSameTime(err)) {
 			return errors.WithMessagef(explain(err), "it is published, but not shared with %s", with)
 		}
 	}
 	return nil
+}
+
+// conflicts tells whether Lambda says 409. It does so for a statement that is there
+// already, and while another change of the policy is under way
+// (AddLayerVersionPermission, ResourceConflictException).
+func conflicts(err error) bool {
+	var conflict *lambdatypes.ResourceConflictException
+	return errors.As(err, &conflict)
+}
+
+// atTheSameTime tells whether Lambda refuses a change because another is under way.
+// Only the message tells: of a statement it says that it "already exists".
+func atTheSameTime(err error) bool {
+	return conflicts(err) && !strings.Contains(err.Error(), "already exists")
 }
