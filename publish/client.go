@@ -102,7 +102,8 @@ func load(ctx context.Context, o Options) (aws.Config, error) {
 		config.WithLogger(logging.Nop{}), // errors say all that people need
 		config.WithAPIOptions([]func(*middleware.Stack) error{limitAttempts}),
 	}
-	set = append(set, roleOptions(ctx, o)...)
+	var endpoint *string
+	set = append(set, roleOptions(ctx, o, &endpoint)...)
 	if o.Profile != "" {
 		set = append(set, config.WithSharedConfigProfile(o.Profile))
 	}
@@ -110,6 +111,7 @@ func load(ctx context.Context, o Options) (aws.Config, error) {
 	if err != nil {
 		return cfg, noConfig(err, o)
 	}
+	endpoint = cfg.BaseEndpoint
 	if len(o.Regions) == 0 && !regionName.MatchString(cfg.Region) {
 		return cfg, problem("Regions", "%s has %q, which is not the name of a region, such as eu-west-1", regionSource(cfg), cfg.Region)
 	}
@@ -151,6 +153,10 @@ func stsRegion(regions []string) config.LoadOptionsFunc {
 	}
 }
 
+// windowsRefused is WSAECONNREFUSED, with which Windows refuses a connection; its
+// syscall.ECONNREFUSED is Go's own, and no call returns it.
+const windowsRefused = syscall.Errno(10061)
+
 // worthwhile says not to try again where nobody answers, even after a long
 // wait, or the name is wrong; and to do so where an answer was cut.
 func worthwhile(err error) aws.Ternary {
@@ -158,7 +164,7 @@ func worthwhile(err error) aws.Ternary {
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return aws.TrueTernary
 	}
-	if errors.Is(err, syscall.ECONNREFUSED) || errors.As(err, &dns) && dns.IsNotFound || errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, windowsRefused) || errors.As(err, &dns) && dns.IsNotFound || errors.Is(err, context.DeadlineExceeded) {
 		return aws.FalseTernary
 	}
 	return aws.UnknownTernary

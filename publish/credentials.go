@@ -17,12 +17,13 @@ import (
 	"github.com/pkg/errors"
 )
 
-// roleOptions are about profiles with a role to assume.
-func roleOptions(ctx context.Context, o Options) []func(*config.LoadOptions) error {
+// roleOptions are about profiles with a role to assume. Roles are assumed at
+// *endpoint, unless it is nil by then.
+func roleOptions(ctx context.Context, o Options, endpoint **string) []func(*config.LoadOptions) error {
 	return []func(*config.LoadOptions) error{
 		config.WithAssumeRoleCredentialOptions(func(r *stscreds.AssumeRoleOptions) {
 			if c, ok := r.Client.(*sts.Client); ok {
-				r.Client = atEndpoint(c)
+				r.Client = stsClient{c, endpoint}
 			}
 			if serial := aws.ToString(r.SerialNumber); o.MFACode != nil && serial != "" {
 				r.TokenProvider = func() (string, error) { return o.MFACode(ctx, serial) }
@@ -30,20 +31,32 @@ func roleOptions(ctx context.Context, o Options) []func(*config.LoadOptions) err
 		}),
 		config.WithWebIdentityRoleCredentialOptions(func(r *stscreds.WebIdentityRoleOptions) {
 			if c, ok := r.Client.(*sts.Client); ok {
-				r.Client = atEndpoint(c)
+				r.Client = stsClient{c, endpoint}
 			}
 		}),
 	}
 }
 
-// atEndpoint lets a client for STS use AWS_ENDPOINT_URL, as clients for other
-// services do: the SDK makes this one before it has looked at that.
-func atEndpoint(c *sts.Client) *sts.Client {
-	url := os.Getenv("AWS_ENDPOINT_URL")
-	if url == "" || c.Options().BaseEndpoint != nil || strings.EqualFold(os.Getenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"), "true") {
-		return c
+// stsClient is a client for STS that goes to AWS_ENDPOINT_URL or the profile's
+// endpoint_url, as clients for other services do: the SDK makes this one before it
+// has read them.
+type stsClient struct {
+	*sts.Client
+	endpoint **string
+}
+
+func (c stsClient) AssumeRole(ctx context.Context, in *sts.AssumeRoleInput, set ...func(*sts.Options)) (*sts.AssumeRoleOutput, error) {
+	return c.Client.AssumeRole(ctx, in, append(set, c.atEndpoint)...)
+}
+
+func (c stsClient) AssumeRoleWithWebIdentity(ctx context.Context, in *sts.AssumeRoleWithWebIdentityInput, set ...func(*sts.Options)) (*sts.AssumeRoleWithWebIdentityOutput, error) {
+	return c.Client.AssumeRoleWithWebIdentity(ctx, in, append(set, c.atEndpoint)...)
+}
+
+func (c stsClient) atEndpoint(o *sts.Options) {
+	if o.BaseEndpoint == nil { // there is one if AWS_ENDPOINT_URL_STS says so
+		o.BaseEndpoint = *c.endpoint
 	}
-	return sts.New(c.Options(), func(o *sts.Options) { o.BaseEndpoint = &url })
 }
 
 // chosenProfile is the profile that somebody has named; empty: nobody has.
@@ -88,7 +101,7 @@ func noConfig(err error, o Options) error {
 		return &explainedError{fmt.Sprintf("AWS profile %q needs the code of an MFA device, and there is no terminal to ask for it: "+
 			"run `aws configure export-credentials --profile %s --format env` on one, and set what it prints", profile, profile), err}
 	}
-	return errors.Wrap(err, "AWS configuration")
+	return errors.WithStack(&explainedError{"AWS configuration: " + strings.Join(strings.Fields(err.Error()), " "), err})
 }
 
 // noCredentials says in one line what a chain of providers says in ten.

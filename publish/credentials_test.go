@@ -123,6 +123,23 @@ func TestRegionOfRoles(t *testing.T) {
 	}
 }
 
+// TestEndpointOfTheProfile guards against a role that is looked for at AWS, where
+// the profile says that services are elsewhere.
+func TestEndpointOfTheProfile(t *testing.T) {
+	s := new(roles)
+	withConfig(t, s.ServeHTTP, "")
+	url := os.Getenv("AWS_ENDPOINT_URL")
+	os.Unsetenv("AWS_ENDPOINT_URL")
+	config := deploy + "credential_source = Environment\nendpoint_url = " + url + "\n"
+	if err := os.WriteFile(os.Getenv("AWS_CONFIG_FILE"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("AWS_MAX_ATTEMPTS", "1")
+	if _, err := New(t.Context(), Options{Namespace: "test", Profile: "deploy"}); err != nil || len(s.requests) != 1 {
+		t.Errorf("STS got %q; error %v", s.requests, err)
+	}
+}
+
 // TestProfileOfTheEnvironment guards against advice about another profile than the
 // one in use.
 func TestProfileOfTheEnvironment(t *testing.T) {
@@ -163,6 +180,10 @@ func TestNoCredentials(t *testing.T) {
 		"legacy SSO": {config: "[profile deploy]\n" + sso, want: []string{`profile "deploy"`, "`aws sso login --profile deploy`"}},
 		"aws login":  {config: "[profile deploy]\nlogin_session = arn:aws:iam::123456789012:user/me\n", want: []string{`profile "deploy"`, "`aws login --profile deploy`"}},
 		"process":    {config: "[profile deploy]\ncredential_process = false\n", want: []string{`profile "deploy": its credential_process failed: exit status 1`, "`aws configure export-credentials --profile deploy`"}},
+		"half a key": {
+			config: "[profile deploy]\naws_access_key_id = AKID\n",
+			want:   []string{"AWS configuration: error fetching config from profile, deploy, Error using profile: 1, partial credentials found"},
+		},
 		"role by way of SSO": {
 			config: "[profile deploy]\nrole_arn = arn:aws:iam::123456789012:role/deploy\nsource_profile = corp\n[profile corp]\n" + sso,
 			want:   []string{`profile "deploy"`, "`aws sso login --profile corp`"},
