@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 
@@ -49,11 +50,14 @@ func explain(err error) error {
 	var api smithy.APIError
 	var operation *smithy.OperationError
 	var look *lookError
+	var file *fs.PathError
 	switch {
 	case errors.As(err, &done), errors.As(err, &doneAPI):
 		return err
 	case errors.As(err, &look):
 		return &explainedError{"the answer to the upload was lost, and whether Lambda has published the layer could not be looked up: " + explain(look.error).Error(), err}
+	case errors.As(err, &file): // the zip, while it was sent
+		return &explainedError{file.Error(), err}
 	case notAWS(err) != "":
 		return &explainedError{notAWS(err), err}
 	case errors.As(err, &api):

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -15,13 +16,16 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 	"unicode"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/smithy-go"
 	"github.com/johannesboyne/gofakes3"
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
 
@@ -294,6 +298,55 @@ func withToken(t *testing.T) *Publisher {
 	}
 	hurry(p)
 	return p
+}
+
+// TestRefusedConnection guards against more than a minute of attempts where nobody
+// listens, on any operating system.
+func TestRefusedConnection(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	l.Close()
+	_, refused := net.Dial("tcp", address) // nil if somebody else has the port now
+	onWindows := &net.OpError{Op: "dial", Err: os.NewSyscallError("connectex", syscall.Errno(10061))}
+	for _, err := range []error{refused, onWindows} {
+		if err != nil && worthwhile(err) != aws.FalseTernary {
+			t.Errorf("%v: would be tried again", err)
+		}
+	}
+}
+
+// TestZipThatChanged guards against blaming Lambda for a zip that cannot be read.
+func TestZipThatChanged(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(zip string) error
+		want   string
+	}{
+		"gone":      {os.Remove, "open ZIP: "},
+		"shortened": {func(zip string) error { return os.Truncate(zip, 10) }, "ZIP has 10 bytes instead of 128: something else has written to it"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			api := fakelambda.New()
+			p := newPublisher(t, api, Options{Namespace: "test"})
+			dir, layers := newLayers(t, 1)
+			zip := filepath.Join(dir, layers[0].File)
+			if err := tt.change(zip); err != nil {
+				t.Fatal(err)
+			}
+			_, err := publishAll(t.Context(), p, dir, layers)
+			want := "layer layer-1 (layer-1.zip): " + strings.ReplaceAll(tt.want, "ZIP", zip)
+			if err == nil || !strings.HasPrefix(err.Error(), want) || api.Count(fakelambda.PublishLayerVersion) > 0 {
+				t.Errorf("got error %v, want %s", err, want)
+			}
+		})
+	}
+	unread := &smithy.OperationError{ServiceID: "Lambda", OperationName: "PublishLayerVersion", Err: &fs.PathError{Op: "read", Path: "layer-1.zip", Err: syscall.EIO}}
+	if got := explain(unread).Error(); !strings.HasPrefix(got, "read layer-1.zip: ") {
+		t.Errorf("got %s", got)
+	}
 }
 
 // TestStalls guards against waiting for ever for AWS, whatever it has said or

@@ -21,6 +21,11 @@ func (w *work) send(ctx context.Context) error {
 		return err
 	}
 	defer zip.Close()
+	if info, err := zip.Stat(); err != nil {
+		return err
+	} else if info.Size() != w.layer.CodeSize {
+		return errors.Errorf("%s has %d bytes instead of %d: something else has written to it", w.zip, info.Size(), w.layer.CodeSize)
+	}
 	in := w.input()
 	var set []func(*lambda.Options)
 	if w.layer.CodeSize > types.MaxDirectUpload {
