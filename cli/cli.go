@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -39,7 +40,7 @@ func (i interrupted) Error() string { return i.signal.String() }
 // its exit code. Results go to stdout, all else to stderr. The first interrupt
 // lets the program clean up, a second one ends it.
 func Main(ctx context.Context, args []string, out, errOut io.Writer) int {
-	stdout, stderr := &printer{w: out}, &printer{w: errOut}
+	stderr := &printer{w: errOut}
 	logrus.SetOutput(io.Discard) // of containers/image; what matters comes back as errors
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -56,7 +57,7 @@ func Main(ctx context.Context, args []string, out, errOut io.Writer) int {
 	}()
 
 	var o options
-	err := command(&o, stdout, stderr).Run(ctx, args)
+	err := command(&o, out, stderr).Run(ctx, args)
 	if err == nil {
 		return 0
 	}
@@ -78,7 +79,7 @@ func Main(ctx context.Context, args []string, out, errOut io.Writer) int {
 }
 
 // command describes the command line. Its action fills o.
-func command(o *options, stdout, stderr *printer) *cli.Command {
+func command(o *options, stdout io.Writer, stderr *printer) *cli.Command {
 	flags := o.flags()
 	return &cli.Command{
 		Name:                          "img2lambda",
@@ -86,18 +87,12 @@ func command(o *options, stdout, stderr *printer) *cli.Command {
 		Version:                       version(),
 		CustomRootCommandHelpTemplate: helpText(append(flags, cli.HelpFlag, cli.VersionFlag)),
 		Flags:                         flags,
-		Writer:                        stdout,
+		Writer:                        reportWriter{stdout},
 		ErrWriter:                     io.Discard, // Main says what is wrong
 		HideHelpCommand:               true,
 		EnableShellCompletion:         true,
-		DisableSliceFlagSeparator:     true,
 		OnUsageError: func(_ context.Context, _ *cli.Command, err error, _ bool) error {
-			if name, unknown := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); unknown {
-				err = errors.Errorf("there is no flag --%s", strings.TrimPrefix(name, "-"))
-			}
-			// The reason that the strconv package has is not for users.
-			message, _, _ := strings.Cut(err.Error(), ": strconv.")
-			return usageError{errors.New(message)}
+			return usageError{explainUsage(err)}
 		},
 		ExitErrHandler: func(context.Context, *cli.Command, error) {},
 		Action: func(ctx context.Context, c *cli.Command) error {
@@ -110,6 +105,33 @@ func command(o *options, stdout, stderr *printer) *cli.Command {
 			return run(ctx, o, stdout, stderr)
 		},
 	}
+}
+
+// wrongValue is what the cli package says of a flag's value.
+var wrongValue = regexp.MustCompile(`(?s)^invalid value (".*") for flag -([a-z0-9-]+)(?:: (.*))?$`)
+
+// explainUsage says in people's words what the cli package does not accept.
+func explainUsage(err error) error {
+	if name, unknown := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); unknown {
+		return errors.Errorf("there is no flag --%s", strings.TrimPrefix(name, "-"))
+	}
+	// The reason that the strconv package has is not for users.
+	message, _, _ := strings.Cut(err.Error(), ": strconv.")
+	match := wrongValue.FindStringSubmatch(message)
+	if match == nil {
+		return errors.New(message)
+	}
+	value, name, why := match[1], "-"+match[2], match[3]
+	if len(match[2]) > 1 {
+		name = "-" + name
+	}
+	switch why {
+	case "can't duplicate this flag":
+		return errors.Errorf("%s is there twice, and takes one value", name)
+	case "", "parse error":
+		return errors.Errorf("%s: %s is no value for it", name, value)
+	}
+	return errors.Errorf("%s: %s: %s", name, value, why)
 }
 
 // version is what the Go toolchain has written into the binary: the module's

@@ -2,8 +2,12 @@
 
 package cli
 
-import "context"
+import (
+	"errors"
+	"os"
+)
 
-// lock does nothing where directories cannot be locked: two runs that end at
-// the same moment in one output directory may mix there.
-func lock(context.Context, string) (unlock func(), err error) { return func() {}, nil }
+// tryLock does not lock where directories cannot be locked: two runs that end at
+// the same moment in one output directory may mix there, and what a killed run
+// leaves stays.
+func tryLock(*os.File) error { return errors.ErrUnsupported }

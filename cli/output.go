@@ -2,144 +2,157 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
+	"strings"
 
-	"github.com/awslabs/aws-lambda-container-image-converter/types"
 	"github.com/pkg/errors"
 )
 
-// results are the files that a run of one kind leaves in the output directory.
-type results int
-
-const (
-	dryRunFiles    results = iota // the layers' zips
-	publishedFiles                // the ARNs
-)
-
-// layerZip is the name of a layer's zip.
-var layerZip = regexp.MustCompile(`^layer-[1-9][0-9]*\.zip$`)
-
-// has reports whether a file is one of the results, by its name.
-func (r results) has(name string) bool {
-	switch name {
-	case "function.zip", "report.json":
-		return true
-	case "layers.json", "layers.yaml":
-		return r == publishedFiles
-	}
-	return r == dryRunFiles && layerZip.MatchString(name)
-}
-
-// output is the output directory. Results are made in a directory within it,
-// and moved out when all is there.
+// output is the output directory. Results are made in a directory within it, the
+// staging directory, and moved out when all is there.
 type output struct {
-	dir     string
-	staging string
+	name    string   // as the user has it
+	dir     string   // the same without links, which may be changed meanwhile
 	created []string // directories that were not there before, deepest first
+	staging string
+	locked  *os.File // the staging directory, which is in use
+	waiting func()   // called when other runs are waited for
 }
 
-func openOutput(dir string) (_ *output, err error) {
-	o := &output{dir: dir}
-	for d := filepath.Clean(dir); d != filepath.Dir(d); d = filepath.Dir(d) {
+// stagingPrefix is what the names of staging directories begin with.
+const stagingPrefix = ".img2lambda-"
+
+// results is where results are made.
+func (o *output) results() string { return filepath.Join(o.staging, "new") }
+
+// openOutput makes the output directory, and a staging directory in it. What runs
+// that were killed have left there is removed. waiting is called if another run has
+// to be waited for.
+func openOutput(ctx context.Context, name string, waiting func()) (*output, error) {
+	o := &output{name: name, waiting: waiting}
+	for d := filepath.Clean(name); d != filepath.Dir(d); d = filepath.Dir(d) {
 		info, err := os.Stat(d)
 		if _, dangling := os.Readlink(d); err != nil && dangling == nil {
-			return nil, errors.Errorf("output directory %s: %s is a link to nothing", dir, d)
+			return nil, errors.Errorf("output directory %s: %s is a link to nothing", name, d)
 		}
 		if err == nil && !info.IsDir() {
-			return nil, errors.Errorf("output directory %s: %s is a file", dir, d)
+			return nil, errors.Errorf("output directory %s: %s is a file", name, d)
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			break
 		}
 		o.created = append(o.created, d)
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		o.removeCreated()
-		return nil, errors.Wrapf(plain(err), "output directory %s cannot be made", dir)
+	err := os.MkdirAll(name, 0o755)
+	if err == nil {
+		o.dir, err = filepath.EvalSymlinks(name)
 	}
-	if o.staging, err = os.MkdirTemp(dir, ".img2lambda-"); err != nil {
+	if err != nil {
 		o.removeCreated()
-		return nil, errors.Wrapf(plain(err), "output directory %s cannot be written", dir)
+		return nil, errors.Wrapf(plain(err), "output directory %s cannot be made", name)
+	}
+	if err = o.removeLeftovers(ctx); err == nil {
+		err = o.stage()
+	}
+	if err != nil {
+		o.discard()
+		return nil, errors.Wrapf(plain(err), "output directory %s cannot be written", name)
 	}
 	return o, nil
 }
 
-// plain takes the path out of a file system's error: the message has it.
+// plain takes the paths out of a file system's error: the message has it.
 func plain(err error) error {
 	var p *fs.PathError
-	if errors.As(err, &p) {
+	var l *os.LinkError
+	switch {
+	case errors.As(err, &p):
 		return p.Err
+	case errors.As(err, &l):
+		return l.Err
 	}
 	return err
 }
 
-// commit adds report.json to the results, and moves those that are to be left
-// to the output directory. What else is there of an earlier run is taken away.
-func (o *output) commit(ctx context.Context, image *types.Image, leave results) error {
-	report, err := json.MarshalIndent(image, "", "  ")
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(o.staging, "report.json"), append(report, '\n'), 0o644); err != nil {
-		return err
-	}
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	results, err := os.ReadDir(o.staging)
-	if err != nil {
-		return err
-	}
-	unlock, err := lock(ctx, o.dir)
-	if err != nil {
-		return errors.Wrapf(err, "output directory %s", o.dir)
-	}
-	defer unlock()
-	for _, r := range results { // all of them, or none
-		name := filepath.Join(o.dir, r.Name())
-		if info, err := os.Lstat(name); err == nil && info.IsDir() && leave.has(r.Name()) {
-			return errors.Errorf("%s is a directory, where a result has to go: move it away", name)
-		}
-	}
-	made := make(map[string]bool)
-	for _, r := range results {
-		if !leave.has(r.Name()) {
-			continue
-		}
-		made[r.Name()] = true
-		if err := os.Rename(filepath.Join(o.staging, r.Name()), filepath.Join(o.dir, r.Name())); err != nil {
+// stage makes the staging directory. Its lock tells other runs that it is in use.
+func (o *output) stage() error {
+	for {
+		dir, err := os.MkdirTemp(o.dir, stagingPrefix)
+		if err != nil {
 			return err
 		}
+		o.staging = dir
+		if o.locked, err = os.Open(dir); err == nil {
+			err = tryLock(o.locked)
+		}
+		if errors.Is(err, errLocked) || !isDir(dir) { // another run has taken it for a leftover
+			o.locked.Close()
+			continue
+		}
+		return os.Mkdir(o.results(), 0o755)
 	}
+}
+
+// removeLeftovers removes staging directories that no run uses any more. If one
+// was killed while it moved its results, what was there before comes back.
+func (o *output) removeLeftovers(ctx context.Context) error {
 	there, err := os.ReadDir(o.dir)
 	if err != nil {
 		return err
 	}
 	for _, f := range there {
-		if (leave.has(f.Name()) || dryRunFiles.has(f.Name())) && !made[f.Name()] && !f.IsDir() {
-			if err := os.Remove(filepath.Join(o.dir, f.Name())); err != nil {
+		if f.IsDir() && strings.HasPrefix(f.Name(), stagingPrefix) {
+			if err := o.removeLeftover(ctx, filepath.Join(o.dir, f.Name())); err != nil {
 				return err
 			}
 		}
 	}
-	o.created = nil
 	return nil
+}
+
+func (o *output) removeLeftover(ctx context.Context, name string) error {
+	d, err := os.Open(name)
+	if err != nil {
+		return nil // it has gone, or is another user's
+	}
+	defer d.Close()
+	if tryLock(d) != nil {
+		return nil
+	}
+	unlock, err := o.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := rollBack(o.dir, name); err != nil {
+		return err
+	}
+	os.RemoveAll(name)
+	return nil
+}
+
+// lock waits until no other run moves its results to the output directory.
+func (o *output) lock(ctx context.Context) (unlock func(), err error) {
+	return lock(ctx, filepath.Join(o.dir, ".img2lambda.lock"), o.waiting)
 }
 
 // discard removes what commit has not moved, and the directories if they would
 // be left empty.
 func (o *output) discard() {
-	os.RemoveAll(o.staging)
+	if o.staging != "" {
+		os.RemoveAll(o.staging)
+	}
+	if o.locked != nil {
+		o.locked.Close()
+	}
 	o.removeCreated()
 }
 
 func (o *output) removeCreated() {
 	for _, d := range o.created {
-		if info, err := os.Lstat(d); err == nil && info.IsDir() { // still ours
+		if isDir(d) { // still ours
 			os.Remove(d) // only if it is empty
 		}
 	}

@@ -10,7 +10,8 @@ import (
 
 // printer writes messages, each in one piece, without what does not belong on a
 // terminal or in a log: control characters, which names in images and answers of
-// servers may have, and secrets, which servers may repeat.
+// servers may have, and secrets, which servers may repeat. Results do not go
+// through it.
 type printer struct {
 	w       io.Writer
 	mu      sync.Mutex
@@ -26,32 +27,56 @@ var credentials = regexp.MustCompile(`(?i)(` + strings.Join([]string{
 	`\b(?:sig|signature|x-amz-signature|credential|x-amz-credential)=`,
 }, "|") + `)[^\s"',;&\\]+`)
 
+// shortestSecret is how many characters secrets have at least. Those that stand in
+// for them where nobody checks, "test" for instance, are in other words as well.
+const shortestSecret = 8
+
 // hide keeps secrets out of what is written from now on.
 func (p *printer) hide(secrets ...string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, s := range secrets {
-		if s != "" {
+		if len(s) >= shortestSecret {
 			p.secrets = append(p.secrets, s)
 		}
 	}
 }
 
 func (p *printer) Write(b []byte) (int, error) {
+	s := p.clean(string(b))
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := string(b)
+	if _, err := io.WriteString(p.w, s); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+// clean takes out what should not be seen.
+func (p *printer) clean(s string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	for _, secret := range p.secrets {
 		s = strings.ReplaceAll(s, secret, "(hidden)")
 	}
-	s = credentials.ReplaceAllString(s, "${1}(hidden)")
-	s = strings.Map(func(r rune) rune {
+	return printable(credentials.ReplaceAllString(s, "${1}(hidden)"))
+}
+
+// printable replaces what may do something to a terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) || r == '\n' || r == '\t' {
 			return r
 		}
 		return unicode.ReplacementChar
 	}, s)
-	if _, err := io.WriteString(p.w, s); err != nil {
+}
+
+// reportWriter writes what people read on stdout. They may do so on a terminal.
+type reportWriter struct{ io.Writer }
+
+func (w reportWriter) Write(b []byte) (int, error) {
+	if _, err := io.WriteString(w.Writer, printable(string(b))); err != nil {
 		return 0, err
 	}
 	return len(b), nil

@@ -1,120 +1,133 @@
 package cli
 
 import (
-	"bytes"
 	"fmt"
-	"io"
-	"os"
-	"strings"
 	"sync"
-	"unicode"
+	"time"
 
-	"github.com/awslabs/aws-lambda-container-image-converter/extract"
-	"github.com/awslabs/aws-lambda-container-image-converter/types"
-	"github.com/opencontainers/go-digest"
 	"github.com/vbauerster/mpb/v8"
-	"github.com/vbauerster/mpb/v8/decor"
-	"golang.org/x/term"
 )
+
+// longestSilence is how long people hear nothing where there are no bars.
+const longestSilence = 4 * time.Second
 
 // progress tells people what is going on: bars on a terminal, lines elsewhere.
 type progress struct {
 	stderr *printer
-	w      io.Writer     // for lines
-	bars   *mpb.Progress // nil: lines
-	held   bytes.Buffer  // lines for after the bars, which would hide late ones
-	opened func()        // ends what open shows
+	quiet  bool
+	onBars bool // there may be bars
+
+	mu      sync.Mutex
+	bars    *mpb.Progress // nil: lines
+	last    *mpb.Bar      // the lowest one, which says what is being done
+	doing   func() string // what is being done; called with mu held
+	silence *time.Timer   // nil: nothing is to be said
+	widest  int           // label of a bar, in columns
+	shown   []*bar        // the first mostBars of them, others wait
+	reading
+	publishing
+
+	adding   sync.Mutex // held while lines are added, and before mu
+	mostBars int
 }
 
 func newProgress(w *printer, quiet bool) *progress {
-	p := &progress{stderr: w, w: w}
-	if f, ok := w.w.(*os.File); ok && !quiet && term.IsTerminal(int(f.Fd())) {
-		p.bars = mpb.New(mpb.WithOutput(f), mpb.WithWidth(64))
-		p.w = &p.held
-	}
-	if quiet {
-		p.w = io.Discard
+	p := &progress{stderr: w, quiet: quiet, onBars: !quiet && terminalWidth(w.w) > 0}
+	if !quiet {
+		p.silence = time.AfterFunc(longestSilence, p.breakSilence)
 	}
 	return p
 }
 
-func (p *progress) log(message string) {
-	fmt.Fprintf(p.w, "img2lambda: %s\n", oneLine(message))
-}
-
-func (p *progress) warn(message string) { p.log("warning: " + message) }
-
-// open shows on a terminal that the image is being looked for, until its first
-// layer comes: an engine may take its time to get everything together.
-func (p *progress) open(image string) {
-	p.opened = func() {}
-	if p.bars != nil {
-		bar := p.bars.New(0, mpb.SpinnerStyle().PositionLeft(), mpb.BarPriority(-1), mpb.BarWidth(1),
-			mpb.AppendDecorators(decor.Name("opening "+printable(image))))
-		p.opened = sync.OnceFunc(func() { bar.Abort(true) })
+// log tells of something that has happened.
+func (p *progress) log(format string, args ...any) {
+	if p.quiet {
+		return
 	}
-}
-
-// wait ends the bars.
-func (p *progress) wait() {
-	p.opened()
-	if p.bars != nil {
-		p.bars.Wait()
-		p.bars, p.w = nil, p.stderr
-		p.held.WriteTo(p.w)
-	}
-}
-
-// Start is part of extract.Progress.
-func (p *progress) Start(name string, size int64) extract.Task {
-	p.opened()
-	t := &task{progress: p, size: size}
-	if p.bars != nil {
-		t.bar = p.bars.AddBar(max(size, 0), mpb.BarRemoveOnComplete(),
-			mpb.PrependDecorators(decor.Name(brief(name), decor.WCSyncSpaceR)),
-			mpb.AppendDecorators(decor.CountersKibiByte("% .1f / % .1f")))
-	}
-	return t
-}
-
-// brief is a layer's name with its digest cut to what fits on a line.
-func brief(name string) string {
-	const most = len("layer sha256:") + 12
-	return printable(name[:min(len(name), most)])
-}
-
-// printable is a text for a bar, which does not go through the printer.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
+	line := "img2lambda: " + oneLine(fmt.Sprintf(format, args...)) + "\n"
+	p.mu.Lock()
+	bars := p.bars
+	p.silence.Reset(longestSilence)
+	p.mu.Unlock()
+	if bars != nil { // above them
+		if _, err := bars.Write([]byte(p.stderr.clean(line))); err == nil {
+			return
 		}
-		return unicode.ReplacementChar
-	}, s)
+	}
+	fmt.Fprint(p.stderr, line)
 }
 
-// task is one layer being read.
-type task struct {
-	*progress
-	size int64
-	bar  *mpb.Bar
+func (p *progress) warn(message string) { p.log("warning: %s", message) }
+
+// now sets what is being done.
+func (p *progress) now(what string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.doing = func() string { return what }
 }
 
-// Add is part of extract.Task.
-func (t *task) Add(n int) {
-	if t.bar != nil {
-		t.bar.IncrBy(n)
+// status is what is being done.
+func (p *progress) status() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.doing == nil {
+		return ""
+	}
+	return p.doing()
+}
+
+// breakSilence says what is being done, unless bars do.
+func (p *progress) breakSilence() {
+	p.mu.Lock()
+	bars := p.bars
+	p.silence.Reset(longestSilence)
+	p.mu.Unlock()
+	if s := p.status(); s != "" && bars == nil {
+		p.log("%s", s)
 	}
 }
 
-// Done is part of extract.Task.
-func (t *task) Done(d digest.Digest) {
-	switch {
-	case t.bar == nil && d != "":
-		fmt.Fprintf(t.w, "img2lambda: read layer %s (%s)\n", short(d), types.FormatSize(t.size))
-	case t.bar != nil && d != "":
-		t.bar.SetTotal(-1, true)
-	case t.bar != nil:
-		t.bar.Abort(true)
+// pause keeps silence until resume is called.
+func (p *progress) pause() (resume func()) {
+	if p.silence == nil {
+		return func() {}
+	}
+	p.silence.Stop()
+	return func() { p.silence.Reset(longestSilence) }
+}
+
+// begin shows bars from now on, if there may be any.
+func (p *progress) begin() {
+	if !p.onBars || p.bars != nil {
+		return
+	}
+	p.mostBars = max(min(mostBars, terminalHeight(p.stderr.w)-2), 1)
+	bars := newBars(p.stderr.w)
+	last := newStatusBar(bars, p.status)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.bars, p.last = bars, last
+}
+
+// end ends the bars.
+func (p *progress) end() {
+	p.mu.Lock()
+	bars, last := p.bars, p.last
+	p.mu.Unlock()
+	if bars == nil {
+		return
+	}
+	last.Abort(true)
+	bars.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.bars = nil
+}
+
+// close says no more.
+func (p *progress) close() {
+	p.end()
+	if p.silence != nil {
+		p.silence.Stop()
 	}
 }

@@ -21,7 +21,10 @@ func overQuota(image *types.Image, o *options) (warnings []string) {
 		warn("%s unzipped, and a function with its layers can have %s; most is in %s", types.FormatSize(n), types.FormatSize(types.MaxUnzippedSize), strings.Join(all, ", "))
 	}
 	for _, l := range image.Layers {
-		if l.CodeSize > types.MaxDirectUpload && o.publish.Bucket == "" {
+		switch {
+		case l.UncompressedSize >= types.MaxUnzippedSize:
+			warn("%s is %s unzipped, and Lambda takes no layer of %s or more", l.File, types.FormatSize(l.UncompressedSize), types.FormatSize(types.MaxUnzippedSize))
+		case l.CodeSize > types.MaxDirectUpload && o.publish.Bucket == "":
 			warn("%s is %s, and over %s publishing needs --s3-bucket", l.File, types.FormatSize(l.CodeSize), types.FormatSize(types.MaxDirectUpload))
 		}
 	}

@@ -53,6 +53,11 @@ func TestOverQuota(t *testing.T) {
 			name: "more than a request takes", image: types.Image{Layers: zipped(51 * mb)},
 			want: []string{"layer-1.zip is 51 MB, and over 50 MB publishing needs --s3-bucket"},
 		},
+		{
+			name:  "more than any layer can have, for which no bucket helps",
+			image: types.Image{Layers: []types.Layer{{Zip: types.Zip{File: "layer-1.zip", CodeSize: 60 * mb, UncompressedSize: 250 * mb}}}},
+			want:  []string{"layer-1.zip is 250 MB unzipped, and Lambda takes no layer of 250 MB or more"},
+		},
 		{name: "more, with a bucket", image: types.Image{Layers: zipped(51 * mb)}, bucket: "zips"},
 		{
 			name: "a function through S3, which is the user's to do", bucket: "zips",

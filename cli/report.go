@@ -5,88 +5,141 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strconv"
-	"text/tabwriter"
+	"strings"
 
+	"github.com/awslabs/aws-lambda-container-image-converter/publish"
 	"github.com/awslabs/aws-lambda-container-image-converter/types"
 	"github.com/opencontainers/go-digest"
 )
 
-// printReport says what a run has made; published are the names of the layers
-// that Lambda did not have before.
-func printReport(w io.Writer, o *options, image *types.Image, published map[string]bool) error {
-	if o.quiet {
-		return printResults(w, o, image)
-	}
-	fmt.Fprintf(w, "%s (%s, %s)\n\n", oneLine(image.Name), short(cmp.Or(image.EngineID, image.ID)), oneLine(image.Platform))
-	printTable(w, image)
-	fmt.Fprintln(w, quotaLine(image))
-	switch n := image.EmptyLayers; {
-	case n == 1:
-		fmt.Fprintf(w, "1 more layer of the image has nothing for Lambda (below /opt or /var/task).\n")
-	case n > 1:
-		fmt.Fprintf(w, "%d more layers of the image have nothing for Lambda (below /opt or /var/task).\n", n)
-	}
-	if o.dryRun {
-		_, err := fmt.Fprintf(w, "\nThe zips and report.json are in %s.\n", o.outputDirectory)
-		return err
-	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w)
-	for _, l := range image.Layers {
-		how := "already there"
-		if published[l.Name] {
-			how = "published"
+// report says what a run has made.
+type report struct {
+	*options
+	image   *types.Image
+	regions []publish.Region // none in a dry run
+}
+
+// file is what report.json has: the layers' zips have gone once they are published.
+func (r *report) file() *types.Image {
+	image := *r.image
+	if !r.dryRun {
+		image.Layers = slices.Clone(image.Layers)
+		for i := range image.Layers {
+			image.Layers[i].File = ""
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\n", l.File, how, l.ARN)
 	}
-	t.Flush()
-	_, err := fmt.Fprintf(w, "\nThe ARNs are in %s.\n", filepath.Join(o.outputDirectory, "layers.json"))
+	return &image
+}
+
+// print prints what people want to know; with -q, what a script wants: that is as it
+// is, except for a terminal.
+func (r *report) print(stdout io.Writer) error {
+	w := stdout
+	if !r.quiet || isTerminal(stdout) {
+		w = reportWriter{stdout}
+	}
+	if r.quiet {
+		return r.printResults(w)
+	}
+	width := terminalWidth(stdout)
+	r.printImage(w, width)
+	if !r.dryRun && len(r.image.Layers) > 0 {
+		fmt.Fprintln(w)
+		r.printVersions(w, width)
+	}
+	_, err := fmt.Fprintf(w, "\n%s\n", r.where())
 	return err
 }
 
-// printTable prints a line for each zip. Names are to the left, figures to the
-// right.
-func printTable(w io.Writer, image *types.Image) {
+// printImage says what is in the image.
+func (r *report) printImage(w io.Writer, width int) {
+	image := r.image
+	fmt.Fprintf(w, "%s (%s, %s)\n\n", oneLine(image.Name), short(cmp.Or(image.EngineID, image.ID)), oneLine(image.Platform))
+	r.printZips(w, width)
+	say := func(text string) {
+		if width > 0 {
+			text = wrap(text, width, 0)
+		}
+		fmt.Fprintln(w, text)
+	}
+	fmt.Fprintln(w)
+	say(quotaLine(image))
+	switch n := image.EmptyLayers; {
+	case n == 1:
+		say("1 more layer of the image has nothing for Lambda (below /opt or /var/task).")
+	case n > 1:
+		say(fmt.Sprintf("%d more layers of the image have nothing for Lambda (below /opt or /var/task).", n))
+	}
+}
+
+// printZips prints a line for each zip.
+func (r *report) printZips(w io.Writer, width int) {
 	rows := [][]string{{"ZIP", "SOURCE LAYER", "FILES", "UNZIPPED", "ZIPPED"}}
 	row := func(z types.Zip, from string) {
 		rows = append(rows, []string{z.File, from, strconv.Itoa(z.Files), types.FormatSize(z.UncompressedSize), types.FormatSize(z.CodeSize)})
 	}
-	for _, l := range image.Layers {
+	for _, l := range r.image.Layers {
 		from := short(l.DiffIDs[0])
 		if n := len(l.DiffIDs); n > 1 {
 			from += fmt.Sprintf(" and %d more", n-1)
 		}
 		row(l.Zip, from)
 	}
-	if image.Function != nil {
-		row(*image.Function, "/var/task")
+	if r.image.Function != nil {
+		row(*r.image.Function, "/var/task")
 	}
-	widths := make([]int, len(rows[0]))
-	for _, r := range rows {
-		for i, cell := range r {
-			widths[i] = max(widths[i], len(cell))
+	names := 2
+	if n := tableWidth(rows); width > 0 && n > width { // without what a terminal has no room for
+		names = 1
+		for i, row := range rows {
+			rows[i] = slices.Delete(row, 1, 2)
 		}
 	}
-	for _, r := range rows {
-		fmt.Fprintf(w, "%-*s  %-*s  %*s  %*s  %*s\n", widths[0], r[0], widths[1], r[1], widths[2], r[2], widths[3], r[3], widths[4], r[4])
-	}
-	fmt.Fprintln(w)
+	printTable(w, rows, names)
 }
 
-// printResults prints what a script wants: the ARNs, or in a dry run the paths
-// of the zips.
-func printResults(w io.Writer, o *options, image *types.Image) error {
+// where says where the results are.
+func (r *report) where() string {
+	names := []string{"report.json"}
+	if r.image.Function != nil {
+		names = append([]string{"function.zip"}, names...)
+	}
+	if r.dryRun && len(r.image.Layers) > 0 {
+		return fmt.Sprintf("The zips and report.json are in %s.", r.outputDirectory)
+	}
+	verb := "is"
+	if len(names) > 1 {
+		verb = "are"
+	}
+	other := fmt.Sprintf("%s %s in %s.", strings.Join(names, " and "), verb, r.outputDirectory)
+	if len(r.image.Layers) == 0 {
+		return "The image has nothing below /opt, so there is no layer for Lambda.\n" + other
+	}
+	file := filepath.Join(r.outputDirectory, "layers.json")
+	if len(r.regions) > 1 {
+		file = filepath.Join(r.outputDirectory, "REGION", "layers.json")
+	}
+	return fmt.Sprintf("The ARNs are in %s.", file)
+}
+
+// printResults prints the ARNs, those of a region together, or in a dry run the
+// paths of the zips.
+func (r *report) printResults(w io.Writer) error {
 	var lines []string
-	for _, l := range image.Layers {
-		if o.dryRun {
-			lines = append(lines, filepath.Join(o.outputDirectory, l.File))
-		} else {
-			lines = append(lines, l.ARN)
+	for _, region := range r.regions {
+		for _, v := range region.Versions {
+			lines = append(lines, v.ARN)
 		}
 	}
-	if o.dryRun && image.Function != nil {
-		lines = append(lines, filepath.Join(o.outputDirectory, image.Function.File))
+	if r.dryRun {
+		for _, l := range r.image.Layers {
+			lines = append(lines, filepath.Join(r.outputDirectory, l.File))
+		}
+		if r.image.Function != nil {
+			lines = append(lines, filepath.Join(r.outputDirectory, r.image.Function.File))
+		}
 	}
 	for _, line := range lines {
 		if _, err := fmt.Fprintln(w, line); err != nil {

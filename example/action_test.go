@@ -1,8 +1,7 @@
 package example
 
 import (
-	"net/http"
-	"net/http/httptest"
+	"fmt"
 	"os"
 	"os/exec"
 	"path"
@@ -134,28 +133,6 @@ func evaluate(s string, context map[string]string) string {
 	})
 }
 
-// makeRelease serves a release of the program for this machine as GitHub does.
-func makeRelease(t *testing.T, version string) (dir, url string) {
-	t.Helper()
-	dir = t.TempDir()
-	program := filepath.Join(dir, "build", strings.TrimSpace(output(t, command(t.Context(), "sh", "-c", "echo $(go env GOOS)_$(go env GOARCH)"))), "img2lambda")
-	output(t, command(t.Context(), "go", "build", "-o", program, ".."))
-	cmd := exec.CommandContext(t.Context(), "go", "run", "./internal/release", version, "0", dir)
-	cmd.Dir = ".."
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	releases := "/" + repository + "/releases"
-	mux := http.NewServeMux()
-	mux.Handle(releases+"/download/"+version+"/", http.StripPrefix(releases+"/download/"+version, http.FileServer(http.Dir(dir))))
-	mux.HandleFunc(releases+"/tag/"+version, func(http.ResponseWriter, *http.Request) {})
-	mux.Handle(releases+"/latest", http.RedirectHandler(releases+"/tag/"+version, http.StatusFound))
-	mux.Handle("/raw/", http.StripPrefix("/raw/", http.FileServer(http.Dir(".."))))
-	server := httptest.NewServer(mux)
-	t.Cleanup(server.Close)
-	return dir, server.URL
-}
-
 // needs skips a test that has to run programs that are not there, and on Windows: that
 // has no POSIX shell of its own, and the action is tried there by a workflow.
 func needs(t *testing.T, programs ...string) {
@@ -224,13 +201,65 @@ func TestAction(t *testing.T) {
 			}
 			for _, line := range []string{
 				"\n| `layer-1.zip` | `" + strings.TrimPrefix(path.Base(strings.Split(arn, ":")[6]), "img2lambda-sha256-")[:12] + "` | 1 |",
-				"\n| `function.zip` | `/var/task` | 1 |", "\n- `" + arn + "`\n",
+				"\n| `function.zip` | `/var/task` | 1 |", "\n- `" + arn + "`, published\n",
 			} {
 				if !strings.Contains(summary, line) {
 					t.Errorf("no %q in the summary\n%s", line, summary)
 				}
 			}
 		})
+	}
+}
+
+// TestActionRegions publishes one layer for others, to two regions.
+func TestActionRegions(t *testing.T) {
+	t.Parallel()
+	needs(t, "bash", "jq")
+	api := fakelambda.New()
+	lambda := api.Start()
+	t.Cleanup(api.Close)
+	env := append(withoutAWS(os.Environ()), "AWS_ENDPOINT_URL="+lambda, "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test")
+	values := map[string]string{
+		"inputs.image": writeImage(t), "inputs.region": "eu-west-1,us-east-1", "inputs.layer-name": "hello",
+		"inputs.share-with": "o-0123456789", "inputs.compatible-architecture": "x86_64\narm64",
+	}
+	dir := t.TempDir()
+	for _, run := range []struct{ force, how, version string }{
+		{"false", "published", "1"}, {"false", "already there", "1"}, {"true", "published", "2"},
+	} {
+		values["inputs.force"] = run.force
+		outputs, summary, err := runActionIn(t, dir, env, values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const arn = "arn:aws:lambda:%s:123456789012:layer:hello:%s"
+		west, east := fmt.Sprintf(arn, "eu-west-1", run.version), fmt.Sprintf(arn, "us-east-1", run.version)
+		want := map[string]string{
+			"arns":             fmt.Sprintf("[%q,%q]", west, east),
+			"arns-by-region":   fmt.Sprintf(`{"eu-west-1":[%q],"us-east-1":[%q]}`, west, east),
+			"output-directory": "output",
+			"report":           "output/report.json",
+		}
+		if diff := cmp.Diff(want, outputs); diff != "" {
+			t.Errorf("outputs: %s", diff)
+		}
+		if line := "\n- `" + west + "`, " + run.how + "\n- `" + east + "`, " + run.how + "\n"; !strings.Contains(summary, line) {
+			t.Errorf("no %q in the summary\n%s", line, summary)
+		}
+	}
+	for _, v := range api.Versions() {
+		if diff := cmp.Diff([]string{"x86_64", "arm64"}, v.CompatibleArchitectures); diff != "" {
+			t.Errorf("architectures of %s: %s", v.ARN(), diff)
+		}
+	}
+	shared := 0
+	for _, call := range api.Calls() {
+		if call.Operation == fakelambda.AddLayerVersionPermission {
+			shared++
+		}
+	}
+	if shared == 0 {
+		t.Error("nothing was shared")
 	}
 }
 
@@ -259,26 +288,6 @@ func TestActionDryRun(t *testing.T) {
 	}
 }
 
-// TestActionDamaged is a release whose archive is not what SHA256SUMS says.
-func TestActionDamaged(t *testing.T) {
-	t.Parallel()
-	needs(t, "bash", "jq", "curl")
-	dir, url := makeRelease(t, "v9.8.7")
-	archives, err := filepath.Glob(filepath.Join(dir, "img2lambda_*"))
-	if err != nil || len(archives) != 1 {
-		t.Fatal(archives, err)
-	}
-	if err := os.WriteFile(archives[0], []byte("something else"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	_, _, err = runAction(t, append(os.Environ(), "GITHUB_SERVER_URL="+url), map[string]string{
-		"inputs.version": "v9.8.7", "inputs.image": writeImage(t), "inputs.dry-run": "true",
-	})
-	if err == nil || !strings.Contains(err.Error(), filepath.Base(archives[0])+" is not what SHA256SUMS says") {
-		t.Errorf("%v, want that the archive is not what SHA256SUMS says", err)
-	}
-}
-
 // TestActionInputs checks that each option of the program is an input, and that no
 // input gets into the shell but as a variable.
 func TestActionInputs(t *testing.T) {
@@ -299,38 +308,6 @@ func TestActionInputs(t *testing.T) {
 			}
 		}
 	}
-}
-
-// TestInstall installs the newest release, and another one that there is not.
-func TestInstall(t *testing.T) {
-	t.Parallel()
-	needs(t, "curl")
-	_, url := makeRelease(t, "v9.8.7")
-	home := t.TempDir()
-	install := func(args ...string) (string, error) {
-		cmd := exec.CommandContext(t.Context(), "sh", append([]string{"../install.sh"}, args...)...)
-		cmd.Env = append(os.Environ(), "HOME="+home, "GITHUB_SERVER_URL="+url)
-		out, err := cmd.CombinedOutput()
-		return string(out), err
-	}
-	program := filepath.Join(home, ".local/bin/img2lambda")
-	out, err := install()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	want := strings.TrimSpace(output(t, command(t.Context(), program, "--version"))) + " is in " + filepath.Dir(program) + ".\n"
-	if !strings.HasPrefix(out, want) || !strings.Contains(out, "is not on your PATH") {
-		t.Errorf("it says\n%s", out)
-	}
-	out, err = install("v0.0.1", t.TempDir())
-	if err == nil || !strings.HasPrefix(lastLine(out), "install.sh: cannot get "+url) {
-		t.Errorf("%v\n%s", err, out)
-	}
-}
-
-func lastLine(s string) string {
-	lines := strings.Split(strings.TrimSpace(s), "\n")
-	return lines[len(lines)-1]
 }
 
 // smallImage has a file below /opt and one below /var/task.

@@ -27,15 +27,18 @@ import (
 // interrupt is the program of that name. It waits for what a user would see,
 // not for some time.
 func interrupt() {
+	at := flag.String("at", "read layer", "")
+	flag.Parse()
+	args := flag.Args()
 	signals := map[string]syscall.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM}
-	send, ok := signals[os.Args[1]]
-	want, err := strconv.Atoi(os.Args[2])
+	send, ok := signals[args[0]]
+	want, err := strconv.Atoi(args[1])
 	if !ok || err != nil {
-		log.Fatalf("interrupt %s %s?", os.Args[1], os.Args[2])
+		log.Fatalf("interrupt %s %s?", args[0], args[1])
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	program := exec.CommandContext(ctx, os.Args[3], os.Args[4:]...)
+	program := exec.CommandContext(ctx, args[2], args[3:]...)
 	program.Stdout = os.Stdout
 	stderr, err := program.StderrPipe()
 	if err != nil {
@@ -47,7 +50,7 @@ func interrupt() {
 	sent := false
 	for lines := bufio.NewScanner(stderr); lines.Scan(); {
 		fmt.Fprintln(os.Stderr, lines.Text())
-		if !sent && strings.Contains(lines.Text(), "read layer") {
+		if !sent && strings.Contains(lines.Text(), *at) {
 			sent = true
 			if err := program.Process.Signal(send); err != nil {
 				log.Fatal(err)
@@ -91,10 +94,10 @@ func TestInterruptedAnywhere(t *testing.T) {
 			oldDir, newDir := t.TempDir(), t.TempDir()
 			convert("old", oldDir).exits(t, 0)
 			convert("new", newDir).exits(t, 0)
-			before, after := files(t, oldDir), files(t, newDir)
 			begin := time.Now()
 			convert("new", newDir).exits(t, 0) // with all of it published
 			takes := time.Since(begin)
+			before, after := files(t, oldDir), files(t, newDir)
 			for range points {
 				out := t.TempDir()
 				if err := os.CopyFS(out, os.DirFS(oldDir)); err != nil {

@@ -55,15 +55,20 @@ func (r *rig) startCloud(ts *testscript.TestScript, actions []string) {
 
 // operations are the Lambda calls by their names in scripts.
 var operations = map[string]fakelambda.Operation{
+	"any":     "",
 	"list":    fakelambda.ListLayerVersions,
 	"get":     fakelambda.GetLayerVersion,
 	"publish": fakelambda.PublishLayerVersion,
+	"share":   fakelambda.AddLayerVersionPermission,
 }
 
 func (c *cloud) calls(ts *testscript.TestScript, want []string) {
 	var got []string
 	for _, name := range []string{"list", "get", "publish"} {
 		got = append(got, fmt.Sprintf("%s=%d", name, c.Count(operations[name])))
+	}
+	if n := c.Count(fakelambda.AddLayerVersionPermission); n > 0 {
+		got = append(got, fmt.Sprintf("share=%d", n))
 	}
 	c.ResetCalls()
 	if !slices.Equal(got, want) {
@@ -74,6 +79,12 @@ func (c *cloud) calls(ts *testscript.TestScript, want []string) {
 func (c *cloud) versions(ts *testscript.TestScript, _ []string) {
 	for _, v := range c.Versions() {
 		fmt.Fprintf(ts.Stdout(), "%s %v %v %q %q\n", v.ARN(), v.CompatibleRuntimes, v.CompatibleArchitectures, v.LicenseInfo, v.Description)
+	}
+}
+
+func (c *cloud) shared(ts *testscript.TestScript, _ []string) {
+	for _, v := range c.Versions() {
+		fmt.Fprintln(ts.Stdout(), v.ARN(), c.Policy(v.ARN()))
 	}
 }
 
@@ -92,6 +103,9 @@ func (c *cloud) fault(ts *testscript.TestScript, args []string) {
 		ts.Check(err)
 		return n
 	}
+	if region, ok := strings.CutPrefix(args[0], "region="); ok {
+		rule.Region, args = region, args[1:]
+	}
 	if times, ok := strings.CutPrefix(args[0], "times="); ok {
 		rule.Times, args = number(times), args[1:]
 	}
@@ -100,6 +114,10 @@ func (c *cloud) fault(ts *testscript.TestScript, args []string) {
 		rule.Do = fakelambda.Throttle(0)
 	case "fail":
 		rule.Do = fakelambda.Fail(number(args[1]), args[2], args[3])
+	case "hang":
+		rule.Do = fakelambda.NewGate().Hold
+	case "cut":
+		rule.Do = fakelambda.CutRequest(0)
 	case "delete":
 		rule.Do = fakelambda.Before(func() { c.DeleteVersion(args[1]) })
 	default:
@@ -108,15 +126,24 @@ func (c *cloud) fault(ts *testscript.TestScript, args []string) {
 	c.On(rule)
 }
 
+func (c *cloud) heal(_ *testscript.TestScript, _ []string) { c.ClearRules() }
+
 func (c *cloud) inOrder(_ *testscript.TestScript, args []string) {
 	c.answerInOrder(operations[args[0]], args[1:]...)
 }
 
-// has tells whether Lambda has a layer as a report describes it.
+// has tells whether Lambda has a layer as a report describes it, in all regions
+// that the report names.
 func (c *cloud) has(l types.Layer) bool {
-	return slices.ContainsFunc(c.Versions(), func(v fakelambda.Version) bool {
-		return v.ARN() == l.ARN && v.Layer == l.Name && v.CodeSha256() == l.CodeSha256 && int64(len(v.Zip)) == l.CodeSize
-	})
+	for region, version := range l.Regions {
+		if !slices.ContainsFunc(c.Versions(), func(v fakelambda.Version) bool {
+			return v.ARN() == version.ARN && v.Region == region && version.Account == fakelambda.AccountID &&
+				v.Layer == l.Name && v.CodeSha256() == l.CodeSha256 && int64(len(v.Zip)) == l.CodeSize
+		}) {
+			return false
+		}
+	}
+	return true
 }
 
 // answerInOrder holds the first call for each layer back until those for the

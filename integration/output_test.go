@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"errors"
 	"io/fs"
 	"maps"
 	"os"
@@ -65,6 +66,37 @@ func TestVanishing(t *testing.T) {
 				t.Errorf("output is there: %t", there)
 			}
 		})
+	}
+}
+
+// TestRetargeted guards against a link to the output directory that is changed while
+// the program works: the results are where it led to, and nothing else is anywhere.
+func TestRetargeted(t *testing.T) {
+	t.Parallel()
+	engine, env := startPausing(t, layersOf("app", 3)...)
+	dir := t.TempDir()
+	for _, name := range []string{"first", "second"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link := filepath.Join(dir, "output")
+	if err := os.Symlink("first", link); err != nil {
+		t.Skip(err)
+	}
+	p := run{dir: dir, env: env, args: []string{"-d", "-q", "-i", "app"}}.start(t)
+	engine.pause(t)
+	if err := errors.Join(os.Remove(link), os.Symlink("second", link)); err != nil {
+		t.Error(err)
+	}
+	close(engine.resume)
+	p.wait(t).wantExit(t, 0)
+	if got := slices.Sorted(maps.Keys(files(t, filepath.Join(dir, "second")))); !slices.Equal(got, []string{"."}) {
+		t.Errorf("second has %v", got)
+	}
+	want := []string{".", "function.zip", "layer-1.zip", "layer-2.zip", "layer-3.zip", "report.json"}
+	if got := slices.Sorted(maps.Keys(files(t, filepath.Join(dir, "first")))); !slices.Equal(got, want) {
+		t.Errorf("first has %v", got)
 	}
 }
 

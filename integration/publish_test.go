@@ -39,3 +39,24 @@ func TestPublishesSeveralAtOnce(t *testing.T) {
 		t.Errorf("there were %d calls at once, want %d and no more", got, atOnce)
 	}
 }
+
+// TestPublishesInManyRegionsAtOnce guards against small layers that are published to
+// one region after the other: the gate opens only when the calls of all wait there.
+func TestPublishesInManyRegionsAtOnce(t *testing.T) {
+	t.Parallel()
+	c, dir := startCloud(t), t.TempDir()
+	writeLayout(t, filepath.Join(dir, "app"), "file opt/a 1", "file opt/b 2", "file opt/c 3")
+	args := []string{"-i", "oci:app"}
+	const regions = 20
+	for i := range regions {
+		args = append(args, "-r", fmt.Sprint("eu-west-", i))
+	}
+	gate := fakelambda.NewGate()
+	c.On(fakelambda.Rule{Operation: fakelambda.PublishLayerVersion, Do: gate.Hold})
+	p := run{dir: dir, env: c.env(), args: args}.start(t)
+	if err := gate.Wait(deadline(t), 3*regions); err != nil {
+		t.Errorf("fewer than %d calls at once: %v", 3*regions, err)
+	}
+	gate.Open()
+	p.wait(t).wantExit(t, 0)
+}

@@ -121,13 +121,17 @@ func (r *rig) report(ts *testscript.TestScript, args []string) {
 			ts.Fatalf("two layers are named %s", l.Name)
 		}
 		names[l.Name] = true
-		if l.ARN != "" && (r.cloud == nil || !r.cloud.has(l)) {
-			ts.Fatalf("Lambda does not have %s with SHA-256 %s", l.ARN, l.CodeSha256)
+		if len(l.Regions) > 0 && (r.cloud == nil || !r.cloud.has(l)) {
+			ts.Fatalf("Lambda does not have %v with SHA-256 %s", l.Regions, l.CodeSha256)
 		}
 		sum, err := base64.StdEncoding.DecodeString(l.CodeSha256)
 		ts.Check(err)
 		ts.Setenv(fmt.Sprint("NAME", i+1), l.Name)
-		ts.Setenv(fmt.Sprint("ARN", i+1), l.ARN)
+		arn := ""
+		if regions := slices.Sorted(maps.Keys(l.Regions)); len(regions) > 0 {
+			arn = l.Regions[regions[0]].ARN
+		}
+		ts.Setenv(fmt.Sprint("ARN", i+1), arn)
 		ts.Setenv(fmt.Sprint("SUM", i+1), l.CodeSha256)
 		ts.Setenv(fmt.Sprint("HEX", i+1), hex.EncodeToString(sum))
 	}

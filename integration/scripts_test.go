@@ -76,18 +76,24 @@ func (w withShortTMPDIR) Run() int {
 //		may perform these Lambda actions only; without any, the three that the
 //		program needs. The keys AKIDEXPIRED and AKIDINVALID are what they say. A
 //		page of versions has two; S3 has the bucket "zips"
-//	calls list=N get=N publish=N
+//	calls list=N get=N publish=N [share=N]
 //		fail unless Lambda got so many calls since this was asked last
 //	versions
 //		print the layer versions that there are: ARN, runtimes, architectures,
 //		license, description
+//	shared
+//		print the layer versions that there are, and the policy of each
 //	add-version NAME
 //		publish other content under the name
-//	fault CALL NAME|any [times=N] throttle
-//	fault CALL NAME|any [times=N] fail STATUS CODE MESSAGE
-//	fault CALL NAME|any [times=N] delete ARN
-//		let calls (list, get or publish) for a layer fail from now on, or delete
-//		a layer version before they are answered
+//	fault CALL NAME|any [region=REGION] [times=N] throttle
+//	fault CALL NAME|any [region=REGION] [times=N] fail STATUS CODE MESSAGE
+//	fault CALL NAME|any [region=REGION] [times=N] cut|hang
+//	fault CALL NAME|any [region=REGION] [times=N] delete ARN
+//		let calls (list, get, publish, share or any) for a layer fail from now on,
+//		close their connections or leave them without an answer, or delete a layer
+//		version before they are answered
+//	heal
+//		end all faults
 //	in-order CALL NAME...
 //		hold calls for layers back, so that they are answered in this order
 //	s3 [may-not-list]
@@ -99,9 +105,9 @@ func (w withShortTMPDIR) Run() int {
 //
 //	exits CODE PROGRAM ARG...
 //		run a program that has to end with this exit code
-//	exec interrupt INT|TERM CODE PROGRAM ARG...
-//		run a program, send it the signal once it has read a layer, and fail
-//		unless it ends with this exit code
+//	exec interrupt [-at TEXT] INT|TERM CODE PROGRAM ARG...
+//		run a program, send it the signal once it has read a layer, or with -at
+//		once it has said this, and fail unless it ends with this exit code
 //	holds DIR NAME...
 //		fail unless these names, and no others, are in a directory
 //	same DIR DIR...
@@ -113,8 +119,8 @@ func (w withShortTMPDIR) Run() int {
 //	report FILE
 //		read a report.json, and fail if two of its layers have one name, or if
 //		Lambda does not have what it says is published. Sets for the first layer
-//		NAME1, ARN1, and the zip's SHA-256 as SUM1 in base64 and HEX1 in hex; NAME2
-//		and so on for the second
+//		NAME1, ARN1 (in the first region by name), and the zip's SHA-256 as SUM1 in
+//		base64 and HEX1 in hex; NAME2 and so on for the second
 //	provenance IMAGE FILE NAMESPACE
 //		fail unless the layers of a report.json hold all layers of the image, in
 //		their order, and are named by them
@@ -143,8 +149,10 @@ func TestScripts(t *testing.T) {
 			"cloud":        onRig((*rig).startCloud),
 			"calls":        onCloud((*cloud).calls),
 			"versions":     onCloud((*cloud).versions),
+			"shared":       onCloud((*cloud).shared),
 			"add-version":  onCloud((*cloud).addVersion),
 			"fault":        onCloud((*cloud).fault),
+			"heal":         onCloud((*cloud).heal),
 			"in-order":     onCloud((*cloud).inOrder),
 			"s3":           onCloud((*cloud).s3),
 
@@ -168,6 +176,8 @@ func condition(name string) (bool, error) {
 	switch name {
 	case "root":
 		return os.Getuid() == 0, nil
+	case "immutable":
+		return canBeImmutable(), nil
 	case "awscli":
 		_, err := exec.LookPath("aws")
 		if err != nil && os.Getenv("IMG2LAMBDA_TEST_AWSCLI") == "required" {
@@ -176,6 +186,20 @@ func condition(name string) (bool, error) {
 		return err == nil, nil
 	}
 	return false, fmt.Errorf("there is no condition %q", name)
+}
+
+// canBeImmutable tells whether files can be made that nobody can move.
+func canBeImmutable() bool {
+	f, err := os.CreateTemp("", "immutable-")
+	if err != nil {
+		return false
+	}
+	f.Close()
+	defer os.Remove(f.Name())
+	if exec.Command("chattr", "+i", f.Name()).Run() != nil {
+		return false
+	}
+	return exec.Command("chattr", "-i", f.Name()).Run() == nil
 }
 
 // rig is what the commands of a script know of each other.

@@ -16,13 +16,18 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"github.com/pkg/errors"
 	"golang.org/x/sync/semaphore"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/types"
 )
 
 const (
-	// maxUploads is how many zips are on their way at a time, in all regions.
-	maxUploads = 8
-	// maxCalls is how many other calls are under way at a time, in all regions.
+	// maxCalls is how many calls are under way at a time, in all regions; uploads
+	// and others are counted apart.
 	maxCalls = 64
+	// maxUploads is how many of the largest zips are on their way at a time, in all
+	// regions. Of small ones, which take no longer than other calls, there may be
+	// as many as of those.
+	maxUploads = 8
 )
 
 const (
@@ -55,15 +60,15 @@ var limitAttempts = finalize("AttemptLimit", "Retry",
 		return next.HandleFinalize(ctx, in)
 	})
 
-// queue holds attempts back until there is a slot for them. Between attempts a
+// queue holds attempts back until there are slots for them. Between attempts a
 // call has none, so that a region that throttles does not hold up the others.
-func queue(slots *semaphore.Weighted, begin func()) func(*middleware.Stack) error {
+func queue(slots *semaphore.Weighted, weight int64, begin func()) func(*middleware.Stack) error {
 	return finalize("Queue", "Retry",
 		func(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (out middleware.FinalizeOutput, metadata middleware.Metadata, err error) {
-			if err := slots.Acquire(ctx, 1); err != nil {
+			if err := slots.Acquire(ctx, weight); err != nil {
 				return out, metadata, err
 			}
-			defer slots.Release(1)
+			defer slots.Release(weight)
 			begin()
 			return next.HandleFinalize(ctx, in)
 		})
@@ -72,13 +77,13 @@ func queue(slots *semaphore.Weighted, begin func()) func(*middleware.Stack) erro
 // call is what all calls for the layer have in common.
 func (w *work) call(o *lambda.Options) {
 	o.Retryer = w.retryer(o.Retryer)
-	o.APIOptions = append(o.APIOptions, queue(w.calls, func() {}))
+	o.APIOptions = append(o.APIOptions, queue(w.calls, 1, func() {}))
 }
 
 // s3Call is likewise for S3.
 func (w *work) s3Call(o *s3.Options) {
 	o.Retryer = w.retryer(o.Retryer)
-	o.APIOptions = append(o.APIOptions, queue(w.calls, func() {}))
+	o.APIOptions = append(o.APIOptions, queue(w.calls, 1, func() {}))
 }
 
 // shareCall is for AddLayerVersionPermission.
@@ -86,7 +91,7 @@ func (w *work) shareCall(o *lambda.Options) {
 	r := w.retryer(o.Retryer)
 	r.also = atTheSameTime
 	o.Retryer = r
-	o.APIOptions = append(o.APIOptions, queue(w.calls, func() {}))
+	o.APIOptions = append(o.APIOptions, queue(w.calls, 1, func() {}))
 }
 
 // uploadCall is for the one that has the zip with it.
@@ -94,13 +99,19 @@ func (w *work) uploadCall(o *lambda.Options) {
 	r := w.retryer(o.Retryer)
 	r.also = timedOut // since lookFirst tells what has come of it
 	o.Retryer = r
-	o.APIOptions = append(o.APIOptions, queue(w.uploads, w.beginUpload), w.countSent)
+	o.APIOptions = append(o.APIOptions, queue(w.uploads, w.uploadWeight(), w.beginUpload), w.countSent)
 }
 
 // s3UploadCall is likewise for S3.
 func (w *work) s3UploadCall(o *s3.Options) {
 	o.Retryer = w.retryer(o.Retryer)
-	o.APIOptions = append(o.APIOptions, queue(w.uploads, w.beginUpload), w.countSent)
+	o.APIOptions = append(o.APIOptions, queue(w.uploads, w.uploadWeight(), w.beginUpload), w.countSent)
+}
+
+// uploadWeight is how many of the slots for uploads the zip takes.
+func (w *work) uploadWeight() int64 {
+	const most = maxCalls / maxUploads
+	return 1 + (most-1)*min(w.layer.CodeSize, types.MaxDirectUpload)/types.MaxDirectUpload
 }
 
 func (w *work) beginUpload() {

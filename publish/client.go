@@ -67,7 +67,7 @@ func New(ctx context.Context, o Options) (*Publisher, error) {
 		options: o,
 		secrets: []string{found.SecretAccessKey, found.SessionToken},
 		calls:   semaphore.NewWeighted(maxCalls),
-		uploads: semaphore.NewWeighted(maxUploads),
+		uploads: semaphore.NewWeighted(maxCalls),
 	}
 	names := slices.Clone(o.Regions)
 	if len(names) == 0 {

@@ -51,6 +51,7 @@ func explain(err error) error {
 	var operation *smithy.OperationError
 	var look *lookError
 	var file *fs.PathError
+	var unsent *smithyhttp.RequestSendError
 	switch {
 	case errors.As(err, &done), errors.As(err, &doneAPI):
 		return err
@@ -68,6 +69,8 @@ func explain(err error) error {
 			why = "no answer in time"
 		}
 		return &explainedError{fmt.Sprintf("%s %s failed: %s", operation.Service(), operation.Operation(), why), err}
+	case errors.As(err, &unsent): // an attempt at an operation
+		return &explainedError{"no answer: " + bottom(unsent).Error(), err}
 	}
 	return err
 }

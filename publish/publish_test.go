@@ -73,13 +73,21 @@ func hurry(p *Publisher) {
 func publishAll(ctx context.Context, p *Publisher, dir string, layers []types.Layer) (published []string, err error) {
 	r := p.Publish(ctx, Content{Dir: dir, Layers: layers}, quiet{})[0]
 	for i, v := range r.Versions {
-		layers[i].ARN = v.ARN
+		setARN(&layers[i], v.ARN)
 		if v.ARN != "" && !v.Found {
 			published = append(published, layers[i].Name)
 		}
 	}
 	return published, r.Err
 }
+
+// setARN notes the ARN that a layer has in the first region; empty: it has none.
+func setARN(l *types.Layer, arn string) {
+	l.Regions = map[string]types.Version{defaultRegion: {ARN: arn}}
+}
+
+// arnOf is the ARN that setARN has noted.
+func arnOf(l types.Layer) string { return l.Regions[defaultRegion].ARN }
 
 // newWorkIn is the work on a layer in the first region.
 func newWorkIn(p *Publisher, dir string, l *types.Layer) *work {
@@ -290,8 +298,8 @@ func TestFailureKeepsARNs(t *testing.T) {
 		t.Errorf("published (-want +got):\n%s", diff)
 	}
 	for i, there := range []bool{true, false, true} {
-		if (layers[i].ARN != "") != there {
-			t.Errorf("%s has ARN %q", layers[i].Name, layers[i].ARN)
+		if (arnOf(layers[i]) != "") != there {
+			t.Errorf("%s has ARN %q", layers[i].Name, arnOf(layers[i]))
 		}
 	}
 }
@@ -340,8 +348,8 @@ func TestOtherContentArrives(t *testing.T) {
 	if _, err := publishAll(t.Context(), p, dir, layers); err == nil || !strings.Contains(err.Error(), layers[0].CodeSha256) {
 		t.Errorf("got %v, want an error that names the zip's SHA-256", err)
 	}
-	if layers[0].ARN != "" {
-		t.Errorf("the layer has ARN %s", layers[0].ARN)
+	if arnOf(layers[0]) != "" {
+		t.Errorf("the layer has ARN %s", arnOf(layers[0]))
 	}
 }
 
@@ -370,13 +378,13 @@ func TestMatching(t *testing.T) {
 			if err := w.lookUp(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			l.ARN = w.version.ARN
-			if found := l.ARN == arn; found != tt.found || !found && l.ARN != "" {
-				t.Errorf("found %q, want %s: %t", l.ARN, arn, tt.found)
+			setARN(&l, w.version.ARN)
+			if found := arnOf(l) == arn; found != tt.found || !found && arnOf(l) != "" {
+				t.Errorf("found %q, want %s: %t", arnOf(l), arn, tt.found)
 			}
 			if tt.found {
 				layers := []types.Layer{l}
-				layers[0].ARN = ""
+				layers[0].Regions = nil
 				if _, err := publishAll(t.Context(), p, t.TempDir(), layers); err != nil {
 					t.Error(err)
 				}

@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/johannesboyne/gofakes3"
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/internal/fakelambda"
 	"github.com/awslabs/aws-lambda-container-image-converter/types"
@@ -133,6 +134,7 @@ func TestRegions(t *testing.T) {
 func TestWaitingHoldsNobodyUp(t *testing.T) {
 	api := fakelambda.New()
 	p := newPublisher(t, api, Options{Namespace: "test", Regions: []string{"us-east-1", "eu-west-1"}})
+	p.uploads = semaphore.NewWeighted(maxUploads) // full with so many small ones
 	slow := &p.regions[0]
 	slow.lambda = lambda.New(slow.lambda.Options(), func(o *lambda.Options) {
 		o.Retryer = retry.NewStandard(func(o *retry.StandardOptions) {
@@ -166,6 +168,17 @@ func TestWaitingHoldsNobodyUp(t *testing.T) {
 	}
 	if !errors.Is(results[0].Err, context.Canceled) {
 		t.Errorf("got %v, want the interrupt", results[0].Err)
+	}
+}
+
+// TestUploadsAtOnce guards against small zips that wait for each other as large ones
+// have to.
+func TestUploadsAtOnce(t *testing.T) {
+	for size, want := range map[int64]int64{0: 64, 1 << 20: 64, types.MaxDirectUpload: 8, 240 << 20: 8} {
+		w := &work{layer: &types.Layer{Zip: types.Zip{CodeSize: size}}}
+		if got := maxCalls / w.uploadWeight(); got != want {
+			t.Errorf("%d of %d bytes at once, want %d", got, size, want)
+		}
 	}
 }
 

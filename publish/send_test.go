@@ -52,8 +52,8 @@ func TestLostAnswer(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if n := len(api.Versions()); n != want || len(published) != 1 || !strings.HasSuffix(layers[0].ARN, fmt.Sprintf(":%d", want)) {
-					t.Errorf("there are %d versions, want %d; published %q, ARN %s", n, want, published, layers[0].ARN)
+				if n := len(api.Versions()); n != want || len(published) != 1 || !strings.HasSuffix(arnOf(layers[0]), fmt.Sprintf(":%d", want)) {
+					t.Errorf("there are %d versions, want %d; published %q, ARN %s", n, want, published, arnOf(layers[0]))
 				}
 			})
 		}

@@ -33,7 +33,7 @@ func TestShare(t *testing.T) {
 		`{"Sid":"img2lambda-o-a1b2c3d4e5",` + fmt.Sprintf(version, `"*"`) + `,"Condition":{"StringEquals":{"aws:PrincipalOrgID":"o-a1b2c3d4e5"}}},` +
 		`{"Sid":"img2lambda-all",` + fmt.Sprintf(version, `"*"`) + `},` +
 		`{"Sid":"img2lambda-444455556666",` + fmt.Sprintf(version, `{"AWS":"arn:aws-cn:iam::444455556666:root"}`) + `}]}`
-	if got := api.Policy(layers[0].ARN); got != want {
+	if got := api.Policy(arnOf(layers[0])); got != want {
 		t.Errorf("got policy\n%s\nwant\n%s", got, want)
 	}
 
@@ -41,7 +41,7 @@ func TestShare(t *testing.T) {
 	api.On(fakelambda.Rule{Operation: fakelambda.AddLayerVersionPermission, Do: fakelambda.Fail(403, "AccessDeniedException", "No.")})
 	r := p.Publish(t.Context(), Content{Dir: dir, Layers: layers}, quiet{})[0]
 	const denied = "layer layer-1 (layer-1.zip): it is published, but not shared with 111122223333: AccessDeniedException: No."
-	if r.Err == nil || r.Err.Error() != denied || r.Versions[0].ARN != layers[0].ARN {
+	if r.Err == nil || r.Err.Error() != denied || r.Versions[0].ARN != arnOf(layers[0]) {
 		t.Errorf("got %+v, want %s", r, denied)
 	}
 }
@@ -57,7 +57,7 @@ func TestShareAtTheSameTime(t *testing.T) {
 		api.On(fakelambda.Rule{Operation: fakelambda.AddLayerVersionPermission, Times: times, Do: fakelambda.Fail(409, "ResourceConflictException",
 			"The operation cannot be performed at this time. Another operation is in progress.")})
 		_, err := publishAll(t.Context(), p, dir, layers)
-		if shared := api.Policy(layers[0].ARN) != ""; shared != (err == nil) || shared != (times < maxAttempts) {
+		if shared := api.Policy(arnOf(layers[0])) != ""; shared != (err == nil) || shared != (times < maxAttempts) {
 			t.Errorf("after %d conflicts: shared %t, error %v", times, shared, err)
 		}
 	}

@@ -7,8 +7,9 @@ import "github.com/opencontainers/go-digest"
 // Zip is a zip file ready for Lambda: a layer's content or a function's deployment
 // package.
 type Zip struct {
-	// File is the zip's name in the output directory.
-	File string `json:"file"`
+	// File is the zip's name in the output directory; empty in a report once the
+	// zip is no longer there.
+	File string `json:"file,omitempty"`
 	// CodeSha256 is the SHA-256 of the zip in base64, as Lambda reports it.
 	CodeSha256 string `json:"codeSha256"`
 	// CodeSize is the zip's size in bytes.
@@ -21,7 +22,8 @@ type Zip struct {
 
 // Layer is a Lambda layer made from one image layer, or from several merged.
 type Layer struct {
-	// Name is the Lambda layer's name: NAMESPACE-sha256-HEX.
+	// Name is the Lambda layer's name: NAMESPACE-sha256-HEX, or what the user
+	// calls it.
 	Name string `json:"name"`
 	// Digest identifies the content by where it comes from: the DiffID of the
 	// image layer, or of several their chain ID (OCI image spec, config.md).
@@ -30,8 +32,17 @@ type Layer struct {
 	// that the Lambda layer holds, lowest first (OCI image spec, config.md).
 	DiffIDs []digest.Digest `json:"diffIDs"`
 	Zip
-	// ARN is the ARN of the published layer version; empty before that.
-	ARN string `json:"arn,omitempty"`
+	// Regions are the published versions of the layer by region; nil before that.
+	Regions map[string]Version `json:"regions,omitempty"`
+}
+
+// Version is a layer version that a region has.
+type Version struct {
+	ARN string `json:"arn"`
+	// Account is the AWS account that owns it.
+	Account string `json:"account"`
+	// Found tells that it was there already, and has not been published now.
+	Found bool `json:"alreadyThere"`
 }
 
 // Image is what a conversion says of the image that it read.
