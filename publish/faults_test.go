@@ -23,8 +23,8 @@ import (
 	"unicode"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go"
 	"github.com/johannesboyne/gofakes3"
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
@@ -388,18 +388,13 @@ func newPublisherTo(t *testing.T, server func(net.Conn)) *Publisher {
 		go server(conn)
 		return client, nil
 	}
-	p.regions[0].lambda = lambda.New(p.regions[0].lambda.Options(), func(o *lambda.Options) {
-		switch c := o.HTTPClient.(type) {
-		case *awshttp.BuildableClient:
-			o.HTTPClient = c.WithTransportOptions(func(t *http.Transport) { t.DialContext, t.DisableKeepAlives = dial, true })
-		case *http.Client:
-			transport := c.Transport.(*http.Transport).Clone()
-			transport.DialContext, transport.DisableKeepAlives = dial, true
-			dialling := *c
-			dialling.Transport = transport
-			o.HTTPClient = &dialling
-		}
-	})
+	r := &p.regions[0]
+	client := *r.lambda.Options().HTTPClient.(*http.Client)
+	transport := client.Transport.(*http.Transport).Clone()
+	transport.DialContext, transport.DisableKeepAlives = dial, true
+	client.Transport = transport
+	r.lambda = lambda.New(r.lambda.Options(), func(o *lambda.Options) { o.HTTPClient = &client })
+	r.s3 = s3.New(r.s3.Options(), func(o *s3.Options) { o.HTTPClient = &client })
 	return p
 }
 
@@ -446,6 +441,38 @@ func TestStalledUpload(t *testing.T) {
 		// Backoff is 20 s at most.
 		if took, most := time.Since(start), maxAttempts*(patience+20*time.Second); took > most {
 			t.Errorf("it took %v, want at most %v", took, most)
+		}
+	})
+}
+
+// TestStalledS3Upload is likewise for S3, where a second upload replaces the first.
+func TestStalledS3Upload(t *testing.T) {
+	newPublisher(t, fakelambda.New(), Options{})
+	dir, layers := newLayers(t, 1)
+	synctest.Test(t, func(t *testing.T) {
+		var uploads atomic.Int64
+		over := make(chan struct{})
+		defer close(over)
+		p := newPublisherTo(t, func(c net.Conn) {
+			defer c.Close()
+			r, err := http.ReadRequest(bufio.NewReader(c))
+			if err != nil {
+				return
+			}
+			if r.Method == http.MethodHead {
+				_, _ = io.WriteString(c, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+				return
+			}
+			uploads.Add(1)
+			<-over
+		})
+		p.regions[0].bucket = "zips"
+		const want = "S3 PutObject failed: no answer in time"
+		if _, err := storeLayer(t, p, dir, &layers[0]); err == nil || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("got error %v, want %s", err, want)
+		}
+		if n := uploads.Load(); n != maxAttempts {
+			t.Errorf("there were %d uploads, want %d", n, maxAttempts)
 		}
 	})
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/pkg/errors"
 )
 
-// share lets others use the version. The name of a statement in the version's
-// policy says whom it is for, so that none is made twice.
+// share lets others use the version. Each statement of the version's policy is
+// named after whom it is for, so that none is added twice.
 func (w *work) share(ctx context.Context) error {
 	for _, with := range w.options.ShareWith {
 		in := &lambda.AddLayerVersionPermissionInput{
@@ -35,16 +35,16 @@ func (w *work) share(ctx context.Context) error {
 	return nil
 }
 
-// conflicts tells whether Lambda says 409. It does so for a statement that is there
-// already, and while another change of the policy is under way
-// (AddLayerVersionPermission, ResourceConflictException).
+// conflicts reports whether Lambda answered ResourceConflictException. It does so if
+// the statement exists already, and while it is making another change
+// (AddLayerVersionPermission, Errors).
 func conflicts(err error) bool {
 	var conflict *lambdatypes.ResourceConflictException
 	return errors.As(err, &conflict)
 }
 
-// atTheSameTime tells whether Lambda refuses a change because another is under way.
-// Only the message tells: of a statement it says that it "already exists".
+// atTheSameTime reports whether Lambda refused a change because it was making
+// another one. Only the message shows which: an existing statement "already exists".
 func atTheSameTime(err error) bool {
 	return conflicts(err) && !strings.Contains(err.Error(), "already exists")
 }
