@@ -17,8 +17,8 @@ import (
 	"github.com/pkg/errors"
 )
 
-// roleOptions are about profiles with a role to assume. Roles are assumed at
-// *endpoint, unless it is nil by then.
+// roleOptions returns the settings for profiles with a role. A role is assumed at
+// *endpoint if that is not nil by then.
 func roleOptions(ctx context.Context, o Options, endpoint **string) []func(*config.LoadOptions) error {
 	return []func(*config.LoadOptions) error{
 		config.WithAssumeRoleCredentialOptions(func(r *stscreds.AssumeRoleOptions) {
@@ -59,12 +59,13 @@ func (c stsClient) atEndpoint(o *sts.Options) {
 	}
 }
 
-// chosenProfile is the profile that somebody has named; empty: nobody has.
+// chosenProfile returns the profile that the user has named, or "".
 func chosenProfile(o Options) string {
 	return cmp.Or(o.Profile, os.Getenv("AWS_PROFILE"), os.Getenv("AWS_DEFAULT_PROFILE"))
 }
 
-// profileOf is the name of the profile in use; "default" only if there is one.
+// profileOf returns the name of the profile in use, or "" if there is none. It is
+// "default" only if that one exists.
 func profileOf(cfg aws.Config, o Options) string {
 	_, shared := sources(cfg)
 	name := chosenProfile(o)
@@ -74,7 +75,7 @@ func profileOf(cfg aws.Config, o Options) string {
 	return name
 }
 
-// providers are where the credentials come from, outermost last.
+// providers returns where the credentials come from, the outermost source last.
 func providers(cfg aws.Config) []aws.CredentialSource {
 	if c, ok := cfg.Credentials.(aws.CredentialProviderSource); ok {
 		return c.ProviderSources()
@@ -82,14 +83,14 @@ func providers(cfg aws.Config) []aws.CredentialSource {
 	return nil
 }
 
-// fromProfile tells whether the credentials come from a profile.
+// fromProfile reports whether the credentials come from a profile.
 func fromProfile(cfg aws.Config) bool {
 	return slices.ContainsFunc(providers(cfg), func(s aws.CredentialSource) bool {
 		return s >= aws.CredentialSourceProfile && s <= aws.CredentialSourceProcess || s == aws.CredentialSourceProfileLogin
 	})
 }
 
-// noConfig says why the SDK cannot even begin to look for credentials.
+// noConfig explains why the SDK did not even begin to look for credentials.
 func noConfig(err error, o Options) error {
 	var noProfile config.SharedConfigProfileNotExistError
 	var noMFA config.AssumeRoleTokenProviderNotSetError
@@ -104,7 +105,7 @@ func noConfig(err error, o Options) error {
 	return errors.WithStack(&explainedError{"AWS configuration: " + strings.Join(strings.Fields(err.Error()), " "), err})
 }
 
-// noCredentials says in one line what a chain of providers says in ten.
+// noCredentials explains in one line what the SDK's chain of providers says in ten.
 func noCredentials(err error, cfg aws.Config, profile string) error {
 	from := "AWS credentials"
 	if profile != "" {
@@ -118,7 +119,7 @@ func noCredentials(err error, cfg aws.Config, profile string) error {
 	}
 	service := askedService(err)
 	switch {
-	case service == sts.ServiceID: // who asks for the role is known
+	case service == sts.ServiceID: // there are credentials, but they get no role
 		return errors.WithMessagef(explain(err), "%s, from %s", from, service)
 	case has(aws.CredentialSourceSSO, aws.CredentialSourceSSOLegacy):
 		return say("%s: sign in again with `aws sso login%s`", reason(err), profileOption(cfg, profile))
@@ -128,19 +129,18 @@ func noCredentials(err error, cfg aws.Config, profile string) error {
 		return say("its credential_process failed: %s: run `aws configure export-credentials%s` to see whether it works for the AWS CLI", reason(err), profileOption(cfg, profile))
 	case service != "" && service != imdsService:
 		return errors.WithMessagef(explain(err), "%s, from %s", from, service)
-	case service == "" || profile != "": // there is something, and it does not work
+	case service == "" || profile != "": // there is something, but it does not work
 		return say("%s; `aws sso login` renews those of SSO, `aws configure` sets others", bottom(err))
 	}
 	const ways = "set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, run `aws configure` or `aws sso login`, or use --dry-run"
 	return errors.WithStack(&explainedError{"no AWS credentials: " + ways, err})
 }
 
-// imdsService is the EC2 instance metadata service, which is asked last.
+// imdsService is the EC2 instance metadata service, which is the last to be asked.
 const imdsService = "ec2imds"
 
-// askedService is the service that was asked for credentials, in vain; empty: it
-// has not come to that. A call that was never made, for want of credentials to sign
-// it with, does not count.
+// askedService returns the service that was asked for credentials and gave none, or "" if
+// none was asked. A call does not count if there were no credentials to sign it with.
 func askedService(err error) (service string) {
 	var operation *smithy.OperationError
 	for rest := err; errors.As(rest, &operation); rest = operation.Err {
@@ -154,8 +154,8 @@ func askedService(err error) (service string) {
 	return service
 }
 
-// profileOption names the profile whose credentials are missing to the AWS CLI: a
-// role's are got with those of another.
+// profileOption returns the AWS CLI's option that names the profile whose credentials are
+// missing. For a role it is the profile that the role is assumed with.
 func profileOption(cfg aws.Config, profile string) string {
 	_, shared := sources(cfg)
 	if shared.Source != nil {
@@ -170,8 +170,7 @@ func profileOption(cfg aws.Config, profile string) string {
 	return " --profile " + profile
 }
 
-// reason is why there are no credentials: what AWS says, or else the innermost
-// error.
+// reason says why there are no credentials: AWS's own words, or else the innermost error.
 func reason(err error) string {
 	var api smithy.APIError
 	if errors.As(err, &api) {

@@ -247,7 +247,7 @@ func TestProxy(t *testing.T) {
 		dir, layers := newLayers(t, 1)
 		api.On(fakelambda.Rule{Do: fakelambda.Answer(status, "<html>Sign in</html>")})
 		_, err := publishAll(t.Context(), p, dir, layers)
-		want := fmt.Sprintf("layer layer-1 (layer-1.zip): %s has answered with status %d and what is not an answer of AWS's", strings.TrimPrefix(os.Getenv("AWS_ENDPOINT_URL"), "http://"), status)
+		want := fmt.Sprintf("layer layer-1 (layer-1.zip): %s answered with status %d (%s), and not as AWS does: ", strings.TrimPrefix(os.Getenv("AWS_ENDPOINT_URL"), "http://"), status, http.StatusText(status))
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("got error %v, want %s", err, want)
 		}
