@@ -12,6 +12,7 @@ import (
 	"github.com/awslabs/aws-lambda-container-image-converter/extract"
 	"github.com/opencontainers/go-digest"
 	"github.com/pkg/errors"
+	"golang.org/x/sync/errgroup"
 )
 
 // export is what has come by of a stream that `docker save` would write to a
@@ -20,8 +21,10 @@ type export struct {
 	documents inMemory
 	size      int64 // of the documents, in bytes
 	names     nameBudget
-	layers    map[string]layerResult
+	layers    map[string]*layerResult
 	links     map[string]string
+	feeder    *feeder
+	working   errgroup.Group // on layers; has no errors of its own
 }
 
 // layerResult is the DiffID of a file that looked like a layer, or why it is no
@@ -32,16 +35,46 @@ type layerResult struct {
 }
 
 func readExport(ctx context.Context, r io.Reader, p Platform, layer extract.LayerFunc) (*extract.Image, error) {
-	x := export{documents: inMemory{}, layers: map[string]layerResult{}, links: map[string]string{}}
+	x := export{documents: inMemory{}, layers: map[string]*layerResult{}, links: map[string]string{}, feeder: newFeeder()}
+	x.working.SetLimit(layersAtATime())
+	layersCtx, cancel := context.WithCancel(ctx)
+	err := x.read(layersCtx, r, layer)
+	if err != nil {
+		cancel()
+	}
+	_ = x.working.Wait()
+	cancel()
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	} else if err != nil {
+		return nil, err
+	}
+	found, err := findDockerImage(x.documents, Reference{}, p)
+	if err != nil {
+		return nil, err
+	}
+	img := newImage(found.id, found.config)
+	for i, name := range found.Layers {
+		l := x.layer(name)
+		if l.err != nil {
+			return nil, errors.Wrapf(l.err, "layer %s", found.config.RootFS.DiffIDs[i])
+		}
+		img.Layers = append(img.Layers, l.diffID)
+	}
+	return img, nil
+}
+
+// read takes in the whole stream. The layers may not be through when it returns.
+func (x *export) read(ctx context.Context, r io.Reader, layer extract.LayerFunc) error {
 	for t := tar.NewReader(r); ; {
 		h, err := t.Next()
 		if err == io.EOF {
 			break
 		} else if err != nil {
-			return nil, err
+			return err
 		}
 		if err := x.names.add(h.Name, h.Linkname); err != nil {
-			return nil, err
+			return err
 		}
 		name := cleanPath(h.Name)
 		switch h.Typeflag {
@@ -53,36 +86,13 @@ func readExport(ctx context.Context, r io.Reader, p Platform, layer extract.Laye
 			x.links[name] = cleanPath(h.Linkname)
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 	}
 	// The end of the tar is not always the end of the stream: an engine that
 	// fails says so after it.
-	if _, err := io.Copy(io.Discard, r); err != nil {
-		return nil, err
-	}
-	found, err := findDockerImage(x.documents, Reference{}, p)
-	if err != nil {
-		return nil, err
-	}
-	img := newImage(found.id, found.config)
-	for i, name := range found.Layers {
-		name = cleanPath(name)
-		for range 8 {
-			if to, ok := x.links[name]; ok {
-				name = to
-			}
-		}
-		l, ok := x.layers[name]
-		if !ok {
-			l.err = errors.New("it is missing")
-		}
-		if l.err != nil {
-			return nil, errors.Wrapf(l.err, "layer %s", found.config.RootFS.DiffIDs[i])
-		}
-		img.Layers = append(img.Layers, l.diffID)
-	}
-	return img, nil
+	_, err := io.Copy(io.Discard, r)
+	return err
 }
 
 // file takes a file of the export in.
@@ -96,11 +106,15 @@ func (x *export) file(ctx context.Context, name string, size int64, r io.Reader,
 		if len(x.layers) == maxLayers {
 			return errors.Errorf("it has more than %d layers", maxLayers)
 		}
-		diffID, err := layer(ctx, "layer "+strings.TrimSuffix(name, "/layer.tar"), size, buffered)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		x.layers[name] = layerResult{diffID, err}
+		result, f := new(layerResult), x.feeder.newFeed()
+		x.layers[name] = result
+		x.working.Go(func() error {
+			defer f.drain()
+			result.diffID, result.err = layer(ctx, "layer "+strings.TrimSuffix(name, "/layer.tar"), size, f)
+			return nil
+		})
+		f.fill(ctx, buffered, size)
+		return ctx.Err()
 	case size <= maxDocument:
 		if x.size += size; x.size > maxDocuments {
 			return errors.Errorf("it has more than %d MB of manifests and configs", maxDocuments>>20)
@@ -112,6 +126,21 @@ func (x *export) file(ctx context.Context, name string, size int64, r io.Reader,
 		x.documents[name] = b
 	}
 	return nil
+}
+
+// layer looks up by its name what a layer has become. Links lead to it in exports
+// of engines that keep a layer once that several images have.
+func (x *export) layer(name string) *layerResult {
+	name = cleanPath(name)
+	for range 8 {
+		if to, ok := x.links[name]; ok {
+			name = to
+		}
+	}
+	if l, ok := x.layers[name]; ok {
+		return l
+	}
+	return &layerResult{err: errors.New("it is missing")}
 }
 
 // looksLikeLayer reports whether a file is compressed, or a tar: there a header

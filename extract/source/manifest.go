@@ -203,14 +203,17 @@ type layerBlob struct {
 	open      func(ctx context.Context) (r io.ReadCloser, size int64, err error)
 }
 
+// layersAtATime is how many are worked on side by side: at least two, for the
+// network or a decompressor to go on beside.
+func layersAtATime() int { return min(max(2, runtime.GOMAXPROCS(0)), 8) }
+
 // readAll hands layers to a function in parallel, and the same one only once. It
 // returns their DiffIDs.
 func readAll(ctx context.Context, blobs []layerBlob, layer extract.LayerFunc) ([]digest.Digest, error) {
 	done := make([]digest.Digest, len(blobs))
 	first := make(map[string]int)
 	g, ctx := errgroup.WithContext(ctx)
-	// At least two, for the network or a decompressor to go on beside.
-	g.SetLimit(min(max(2, runtime.GOMAXPROCS(0)), 8))
+	g.SetLimit(layersAtATime())
 	for i, b := range blobs {
 		if _, ok := first[b.key]; ok {
 			continue
