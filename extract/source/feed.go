@@ -10,7 +10,7 @@ const (
 	// feedChunk is the number of bytes that a feed holds in one piece.
 	feedChunk = 256 << 10
 	// feedChunks bounds what all feeds of a stream hold.
-	feedChunks = 64
+	feedChunks = 24
 )
 
 // feeder reads a stream's files ahead of those who want them: while they are busy
