@@ -19,11 +19,12 @@ type converter struct {
 	dir        string // for the zips
 	compressor *compressor
 	roots      roots
-	overlap    string             // says which root is a link that cannot be followed
-	algorithms []digest.Algorithm // by which layers are hashed, SHA-256 first
+	overlap    string             // names the root that is a link and cannot be followed
+	algorithms []digest.Algorithm // that layers are hashed with, SHA-256 first
 	wanted     wantedPaths
-	paths      atomic.Int64 // entries of all layers so far
-	linkBytes  atomic.Int64 // that symbolic links take at the moment
+	memory     budget       // for paths and what is known of them
+	paths      *pathTree    // of all layers, once they are read
+	unpacked   atomic.Int64 // bytes of files so far, in all layers
 	mu         sync.Mutex
 	zips       []*zipFile
 }
@@ -38,32 +39,36 @@ func newConverter(dir string) *converter {
 	}
 }
 
-// keptLayer is an image layer after the first step, and which of its entries
-// belong into the zips.
+// keptLayer is an image layer after the first step, with the entries that belong in the
+// zips.
 type keptLayer struct {
 	diffID    digest.Digest
 	kept      []*entry
 	rootLinks map[*entry]string // as of the layer
-	again     bool              // the same layer is there once more above, and is kept there
+	again     bool              // whether the same layer comes again above, and is kept there
 }
 
-// repackAll is the first step: it repacks each layer of the image, and finds what
-// of it is to be in the zips. Mostly it reads the image once: only when it is
-// read is it known what else matters of it, and then it is read again.
+// repackAll is the first step: it repacks each layer of the image and finds out which of
+// its entries belong in the zips. Sometimes the image itself shows that more of it is
+// needed, and is then read again.
 func (c *converter) repackAll(ctx context.Context, src Source, progress Progress) (*Image, []keptLayer, error) {
 	for rootLinks := 0; ; {
 		img, layers, err := c.read(ctx, src, progress)
 		if err != nil {
 			return nil, nil, err
 		}
-		if layers == nil { // digests by another algorithm
+		if layers == nil { // another digest algorithm is needed
 			continue
 		}
-		missing, err := resolve(ctx, layers, c.roots, c.wanted)
+		c.paths = newPathTree(&c.memory)
+		if err := c.paths.addAll(layers); err != nil {
+			return nil, nil, err
+		}
+		missing, err := resolve(ctx, layers, c.paths, c.roots, c.wanted)
 		if err != nil {
 			return nil, nil, err
 		}
-		kept, err := visible(ctx, layers, c.roots)
+		kept, err := visible(ctx, layers, c.paths, c.roots)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -78,8 +83,8 @@ func (c *converter) repackAll(ctx context.Context, src Source, progress Progress
 		c.overlap = overlap
 		e := unresolved(kept, c.roots)
 		if e != nil && c.wanted == nil && len(missing) > 0 {
-			// Rare: files linked from /opt to elsewhere in the image. They have
-			// gone by already.
+			// Rare: hard links in /opt to files elsewhere in the image, which
+			// were skipped.
 			c.wanted = missing
 			continue
 		}
@@ -94,9 +99,9 @@ func (c *converter) repackAll(ctx context.Context, src Source, progress Progress
 	}
 }
 
-// read repacks the layers of an image and checks that they are the ones that
-// its config names. It returns no layers if they have to be read again, as the
-// config names them by an algorithm that they have not been hashed with.
+// read repacks the layers of an image and checks their digests against the image's
+// config. If the config uses a digest algorithm that the layers were not hashed with, it
+// adds the algorithm and returns no layers; the image has to be read again.
 func (c *converter) read(ctx context.Context, src Source, progress Progress) (*Image, []*repacked, error) {
 	c.reset()
 	var mu sync.Mutex
@@ -130,8 +135,8 @@ func (c *converter) read(ctx context.Context, src Source, progress Progress) (*I
 				i+1, len(img.Layers), want, got)
 		}
 		if slices.Contains(layers[:i], l) {
-			// What a hard link stands for depends on the layers below, so a
-			// layer that is there twice has entries of its own each time.
+			// What a hard link means depends on the layers below, so a layer
+			// that occurs twice needs entries of its own each time.
 			l = l.clone()
 		}
 		layers[i] = l
@@ -139,28 +144,29 @@ func (c *converter) read(ctx context.Context, src Source, progress Progress) (*I
 	return img, layers, nil
 }
 
-// newZip creates a zip in the converter's directory.
-func (c *converter) newZip() (*zipFile, error) {
+// newZip creates a zip in the converter's directory, for what is below root.
+func (c *converter) newZip(root string) (*zipFile, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	z, err := createZip(filepath.Join(c.dir, fmt.Sprintf("%d.zip", len(c.zips))))
+	z, err := createZip(filepath.Join(c.dir, fmt.Sprintf("%d.zip", len(c.zips))), root)
 	if err == nil {
 		c.zips = append(c.zips, z)
 	}
 	return z, err
 }
 
-// reset removes what has been made so far.
+// reset removes the zips that were made so far.
 func (c *converter) reset() {
 	for _, z := range c.zips {
 		z.close()
 		os.Remove(z.path)
 	}
-	c.zips = nil
-	c.paths.Store(0)
+	c.zips, c.paths = nil, nil
+	c.memory.taken.Store(0)
+	c.unpacked.Store(0)
 }
 
-// close stops the workers and lets go of the zips; the files stay.
+// close stops the workers and closes the zips, which stay on disk.
 func (c *converter) close() {
 	c.compressor.close()
 	for _, z := range c.zips {
@@ -168,7 +174,7 @@ func (c *converter) close() {
 	}
 }
 
-// countingReader tells a task of what is read.
+// countingReader reports to a task how much is read.
 type countingReader struct {
 	io.Reader
 	task Task

@@ -10,7 +10,7 @@ import (
 // group is the content of one Lambda layer.
 type group struct {
 	entries []*entry
-	diffIDs []digest.Digest // of the image layers that it comes from, lowest first
+	diffIDs []digest.Digest // of the image layers in it, the lowest first
 	size    int64           // of its files, in bytes
 }
 
@@ -22,8 +22,7 @@ func newGroup(entries []*entry, diffIDs ...digest.Digest) group {
 	return g
 }
 
-// mergeDown merges neighbours so that there are no more groups than most; most 0
-// is no limit.
+// mergeDown merges neighbours until there are at most that many groups; 0 means no limit.
 func mergeDown(groups []group, most int) []group {
 	if most == 0 || len(groups) <= most {
 		return groups
@@ -47,10 +46,10 @@ func mergeDown(groups []group, most int) []group {
 	return merged
 }
 
-// partition parts sizes, in their order, into so many groups, and returns where
-// each ends. The largest group is as small as can be: what Lambda bounds is the
-// size of a zip. Among such partitions it takes the most even one (the sum of the
-// squares is least), and of equals the one whose first groups are shortest.
+// partition splits sizes, in their order, into that many groups, and returns where each
+// one ends. The largest group is as small as possible, because Lambda limits the size of
+// a layer. Among such partitions it takes the most even one, which has the least sum of
+// squares, and among equals the one whose first groups are shortest.
 func partition(sizes []int64, groups int) (ends []int) {
 	total := int64(0)
 	for _, n := range sizes {
@@ -59,8 +58,8 @@ func partition(sizes []int64, groups int) (ends []int) {
 	limit := leastMaximum(sizes, groups, total)
 	shift := max(0, bits.Len64(uint64(total))-31) // squares have to fit into 63 bits
 	n := len(sizes)
-	// best[k][i] is the least sum of squares of sizes[i:] in k groups, and
-	// next[k][i] where the first of these ends.
+	// best[k][i] is the least sum of squares for sizes[i:] in k groups, and next[k][i]
+	// is where the first of those groups ends.
 	best, next := make([][]int64, groups+1), make([][]int, groups+1)
 	for k := range best {
 		best[k], next[k] = make([]int64, n+1), make([]int, n+1)
@@ -91,8 +90,8 @@ func partition(sizes []int64, groups int) (ends []int) {
 	return ends
 }
 
-// leastMaximum returns the size that the largest group has at least, if sizes are
-// parted into so many groups.
+// leastMaximum returns the least size that the largest group can have if sizes are split
+// into that many groups.
 func leastMaximum(sizes []int64, groups int, total int64) int64 {
 	low, high := int64(0), total // high is enough
 	for low < high {

@@ -12,16 +12,16 @@ import (
 // gunzipper reads the content of gzip members, one after the other (RFC 1952).
 type gunzipper struct {
 	inflater
-	read int    // of the output, what has been taken
-	crc  uint32 // of the member so far
-	size uint32 // likewise, modulo 2³²
-	err  error  // after what is in the output
+	read int    // the end of the output that Read has returned
+	crc  uint32 // of the member's content so far
+	size uint32 // of the same, modulo 2³²
+	err  error  // what Read returns after the output
 }
 
-// gunzippers are for use again: each has some 400 KB.
+// gunzippers are used again, because each takes some 400 KB.
 var gunzippers = sync.Pool{New: func() any { return new(gunzipper) }}
 
-// newGunzipper reads the first header of r.
+// newGunzipper returns a reader of the content of r. It reads the first header.
 func newGunzipper(r io.Reader) (*gunzipper, error) {
 	g := gunzippers.Get().(*gunzipper)
 	f := &g.inflater
@@ -34,7 +34,7 @@ func newGunzipper(r io.Reader) (*gunzipper, error) {
 	return g, nil
 }
 
-// Close gives the memory back.
+// Close lets others use the memory. It must not be called twice.
 func (g *gunzipper) Close() error {
 	g.src = nil
 	gunzippers.Put(g)
@@ -57,10 +57,10 @@ func (g *gunzipper) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// more decompresses some of the member, and at its end what follows.
+// more decompresses some of the member. At the member's end it goes on to the next one.
 func (g *gunzipper) more() error {
 	done, err := g.inflate()
-	if err != nil { // some of the output may have come of the zeros after the end
+	if err != nil { // some of the output may come from the zeros after the end
 		g.wr = g.read
 		return err
 	}
@@ -72,7 +72,8 @@ func (g *gunzipper) more() error {
 	return nil
 }
 
-// trailer checks the sums of a member. The error is io.EOF if no other follows.
+// trailer checks a member's checksum and size, and begins the next member. The error is
+// io.EOF if there is none.
 func (g *gunzipper) trailer() error {
 	var b [8]byte
 	if err := g.readFull(b[:]); err != nil {
@@ -95,10 +96,10 @@ const (
 	gzipComment   = 1 << 4
 )
 
-// maxGzipName is the longest name or comment in bytes, as compress/gzip has it.
+// maxGzipName is the longest name or comment, in bytes, that compress/gzip accepts.
 const maxGzipName = 512
 
-// header reads a member's header and gets ready for its content.
+// header reads a member's header and prepares for its content.
 func (g *gunzipper) header() error {
 	var b [10]byte
 	if err := g.readFull(b[:]); err != nil {
@@ -170,7 +171,7 @@ func (g *gunzipper) peek() (byte, error) {
 	return g.in[g.pos], nil
 }
 
-// readByte reads a byte of what is around deflate streams.
+// readByte reads a byte of a header or trailer.
 func (g *gunzipper) readByte() (byte, error) {
 	c, err := g.peek()
 	if err == io.EOF {
@@ -180,7 +181,7 @@ func (g *gunzipper) readByte() (byte, error) {
 	return c, err
 }
 
-// readFull reads so many bytes.
+// readFull reads len(b) bytes.
 func (g *gunzipper) readFull(b []byte) (err error) {
 	for i := range b {
 		if b[i], err = g.readByte(); err != nil {

@@ -11,21 +11,21 @@ const (
 	maxDistCodes  = 32
 	maxCodeLength = 15
 	endOfBlock    = 256
-	// litBits and distBits are how many bits the first look at a table takes;
-	// longer codes lead to a second look.
+	// litBits and distBits are how many bits the first lookup in a table takes. A
+	// longer code needs a second lookup.
 	litBits  = 11
 	distBits = 8
 )
 
 // An entry of a table says what a code stands for:
 //
-//	bits 0 to 7    the bits to drop: those of the code and of what follows it
-//	bits 8 to 15   the bits of the code alone; of a link, those of the second look
-//	bits 16 to 27  the literal, the least length or distance, or where a link leads
-//	bits 28 to 31  what it is; none for a code that there is not
+//	bits 0 to 7    how many bits to drop: the code and its extra bits
+//	bits 8 to 15   how long the code is; in a link, how many bits the second lookup takes
+//	bits 16 to 27  the literal, the shortest length, or the index that a link leads to
+//	bits 28 to 31  the kind of entry; 0 if no such code exists
 //
-// A distance needs more room: bits 16 to 30 are the distance, and there are no
-// literals and ends.
+// In a table of distances, bits 16 to 30 are the shortest distance, or the index that a
+// link leads to, and bit 31 marks a link.
 type tableEntry = uint32
 
 const (
@@ -38,8 +38,8 @@ const (
 )
 
 type (
-	// Room for the second looks: what zlib's enough.c gives for codes of up to 15
-	// bits, 288 of them with 11 bits at first and 32 with 8.
+	// The sizes are the largest that a table can need, by zlib's enough.c: for 288
+	// codes of up to 15 bits with 11 in the first lookup, and for 32 codes with 8.
 	litTable  [2342]tableEntry
 	distTable [402]tableEntry
 )
@@ -49,11 +49,12 @@ var (
 	lengthExtra = [29]uint8{0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0}
 	distBase    = [30]uint16{1, 2, 3, 4, 5, 7, 9, 13, 17, 25, 33, 49, 65, 97, 129, 193, 257, 385, 513, 769, 1025, 1537, 2049, 3073, 4097, 6145, 8193, 12289, 16385, 24577}
 	distExtra   = [30]uint8{0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13}
-	// codeOrder is the order in which the lengths of the code for lengths come.
+	// codeOrder is the order in which a block lists the lengths of the codes that its
+	// other lengths are written in.
 	codeOrder = [19]uint8{16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15}
 )
 
-// litEntry is what a literal/length code stands for, without its own bits.
+// litEntry returns the entry of a literal or length, without the length of its code.
 func litEntry(symbol int) tableEntry {
 	switch {
 	case symbol < endOfBlock:
@@ -64,10 +65,10 @@ func litEntry(symbol int) tableEntry {
 		i := symbol - endOfBlock - 1
 		return isMatch | tableEntry(lengthBase[i])<<16 | tableEntry(lengthExtra[i])
 	}
-	return 0 // 286 and 287 are for nothing
+	return 0 // 286 and 287 have codes, but no meaning
 }
 
-// distEntry is likewise for a distance.
+// distEntry does the same for a distance.
 func distEntry(symbol int) tableEntry {
 	if symbol < len(distBase) {
 		return tableEntry(distBase[symbol])<<16 | tableEntry(distExtra[symbol])
@@ -75,9 +76,10 @@ func distEntry(symbol int) tableEntry {
 	return 0
 }
 
-// build fills a table for the codes of these lengths (0: no code), entry saying
-// what each stands for. first is how many bits the first look takes. It reports
-// whether the lengths are those of a code: one of a single bit may be alone.
+// build fills a table for symbols whose codes have these lengths; 0 means that there is
+// no code. entry returns what a symbol's entry says, and first is how many bits the first
+// lookup takes. It reports whether the lengths are valid: they have to use up all codes,
+// except that a single code of one bit may be alone.
 func build(table []tableEntry, first uint, lengths []uint8, entry func(int) tableEntry, link tableEntry) bool {
 	var count, next [maxCodeLength + 1]int
 	longest := 0
@@ -122,9 +124,9 @@ func build(table []tableEntry, first uint, lengths []uint8, entry func(int) tabl
 	return true
 }
 
-// addLinks puts into a table where the second looks are, for the codes that are
-// longer than the first look. A second look takes as many bits as the longest of
-// its codes has left. next is the first code of each length.
+// addLinks adds the links to second lookups, for codes longer than first. A second lookup
+// takes as many bits as the longest of its codes has left. next has the first code of
+// each length.
 func addLinks(table []tableEntry, first uint, lengths []uint8, next [maxCodeLength + 1]int, link tableEntry) {
 	var width [1 << litBits]uint8
 	for _, n := range lengths {
@@ -148,7 +150,7 @@ func addLinks(table []tableEntry, first uint, lengths []uint8, next [maxCodeLeng
 	}
 }
 
-// fixedTables returns the tables of blocks that bring none (RFC 1951, 3.2.6).
+// fixedTables returns the tables of blocks that have none of their own (RFC 1951, 3.2.6).
 var fixedTables = sync.OnceValues(func() (*litTable, *distTable) {
 	var lengths [maxLitCodes + maxDistCodes]uint8
 	for i := range lengths {
@@ -171,7 +173,7 @@ var fixedTables = sync.OnceValues(func() (*litTable, *distTable) {
 	return lit, dist
 })
 
-// readTables reads the tables of a block (RFC 1951, 3.2.7).
+// readTables reads a block's own tables (RFC 1951, 3.2.7).
 func (f *inflater) readTables() error {
 	var header [3]int
 	for i, n := range [...]uint{5, 5, 4} {
@@ -207,8 +209,8 @@ func (f *inflater) readTables() error {
 	return nil
 }
 
-// readLengths reads the lengths of the codes, themselves in a code, some of them
-// as repetitions.
+// readLengths reads the lengths of a block's codes. They are themselves encoded, by
+// table, and repeated lengths are shortened.
 func (f *inflater) readLengths(table *[1 << 7]tableEntry, lengths []uint8) error {
 	for i := 0; i < len(lengths); {
 		if f.n < maxCodeLength {

@@ -7,54 +7,56 @@ import (
 	"github.com/pkg/errors"
 )
 
-// errDeflate is what is wrong with a stream that no compressor has made.
+// errDeflate is the error of a stream that is not valid deflate.
 var errDeflate = errors.New("gzip: the content is damaged")
 
 const (
 	inSize  = 64 << 10
 	outSize = windowSize + 256<<10
-	// longestMatch is the number of bytes that a match stands for (RFC 1951, 3.2.5).
+	// longestMatch is how many bytes a match can stand for (RFC 1951, 3.2.5).
 	longestMatch = 258
-	// outSlack is room at the end of the output: matches are copied in words.
+	// outSlack is how much room a step needs in the output: it may write a whole
+	// match, which is copied in words of 8 bytes.
 	outSlack = longestMatch + 8
-	// inSlack is what one step reads of the input at most: two words.
+	// inSlack is how many bytes of input a step reads at most: two words.
 	inSlack = 16
 )
 
-// inflater decompresses deflate streams (RFC 1951). It does what compress/flate
-// does, in about half the time: it takes its input in words of 64 bits, and keeps
-// what it has written in one piece of memory, from which matches are copied.
+// inflater decompresses deflate streams (RFC 1951). It takes about half as long as
+// compress/flate, because it reads words of 64 bits instead of bytes, and copies matches
+// within one flat buffer.
 type inflater struct {
 	src   io.Reader
-	ended error // why src has no more; zeros follow in in
+	ended error // the error at the end of src, after which in has zeros
 	in    [inSize + 2*inSlack]byte
-	pos   int // of the next byte of in that is not in bits
-	end   int // of in
-	// bits are the next ones of the input, the lowest first, and n how many of
-	// them count. What is above those is the input that follows, or zero.
+	pos   int // in in, of the first byte that is not in bits yet
+	end   int // of what src has put into in
+	// bits holds the next n bits of the input, the lowest first. Above them are zeros
+	// or the bits that follow.
 	bits uint64
 	n    uint
 
 	out   [outSize]byte
-	start int // of what a match may refer to
-	wr    int // the end of what is written
+	start int // of the output that a match may refer to
+	wr    int // the end of the output
 
-	last    bool // of the stream's blocks
-	state   func(*inflater) error
-	stored  int       // bytes that are left of a stored block
-	lit     *litTable // of the block
+	last    bool                  // whether the block is the stream's last one
+	state   func(*inflater) error // what comes next; nil after the end
+	stored  int                   // bytes left in a stored block
+	lit     *litTable             // the block's tables
 	dist    *distTable
 	ownLit  litTable
 	ownDist distTable
 	lengths [maxLitCodes + maxDistCodes]uint8
 }
 
-// begin gets ready for a stream that begins at the input's next byte.
+// begin prepares for a stream that starts at the next byte of the input.
 func (f *inflater) begin() {
 	f.start, f.last, f.state = f.wr, false, (*inflater).block
 }
 
-// inflate goes on until the stream ends or the output is full.
+// inflate decompresses until the output is full or the stream ends, in which case done
+// is true.
 func (f *inflater) inflate() (done bool, err error) {
 	for f.wr <= outSize-outSlack {
 		if f.state == nil {
@@ -62,7 +64,7 @@ func (f *inflater) inflate() (done bool, err error) {
 		}
 		if err := f.state(f); err != nil {
 			if f.ended != nil && 8*(f.end-f.pos)+int(f.n) < 64 {
-				err = f.tooShort() // what is wrong may be in the zeros
+				err = f.tooShort() // it may be the zeros that are invalid
 			}
 			return false, err
 		}
@@ -70,20 +72,19 @@ func (f *inflater) inflate() (done bool, err error) {
 	return f.state == nil, f.checkEnd()
 }
 
-// slide makes room for output; all that was written has been taken.
+// slide makes room for more output, once all of it has been taken.
 func (f *inflater) slide() {
 	from := max(f.wr-windowSize, f.start)
 	copy(f.out[:], f.out[from:f.wr])
 	f.start, f.wr = 0, f.wr-from
 }
 
-// fill makes sure that there is input for one step. After the end of src there
-// are zeros.
+// fill makes sure that there is input for one step. After the end of src it is zeros.
 func (f *inflater) fill() error {
 	if f.end-f.pos >= inSlack || f.ended != nil {
 		return f.checkEnd()
 	}
-	from := f.pos - int(f.n>>3) // align may give these back
+	from := f.pos - int(f.n>>3) // align may give the bytes in bits back
 	copy(f.in[:], f.in[from:f.end])
 	f.pos, f.end = f.pos-from, f.end-from
 	for empty := 0; f.end-f.pos < inSlack; {
@@ -103,7 +104,7 @@ func (f *inflater) fill() error {
 	return nil
 }
 
-// checkEnd fails if more was read than there was.
+// checkEnd fails if more bits were used than src had.
 func (f *inflater) checkEnd() error {
 	if f.ended != nil && 8*f.pos-int(f.n) > 8*f.end {
 		return f.tooShort()
@@ -119,7 +120,7 @@ func (f *inflater) tooShort() error {
 	return f.ended
 }
 
-// refill makes bits at least 56. fill has to be called before.
+// refill makes n at least 56. It needs the input that fill provides.
 func (f *inflater) refill() {
 	if f.pos > len(f.in)-8 { // zeros after the end
 		f.n |= 56
@@ -130,7 +131,7 @@ func (f *inflater) refill() {
 	f.n |= 56
 }
 
-// take returns the next so many bits, 16 at most.
+// take returns the next n bits of the input, at most 16.
 func (f *inflater) take(n uint) (int, error) {
 	if f.n < n {
 		if err := f.fill(); err != nil {
@@ -144,13 +145,13 @@ func (f *inflater) take(n uint) (int, error) {
 	return int(v), f.checkEnd()
 }
 
-// align drops what is left of a byte, and gives whole ones back.
+// align skips to the next byte boundary, and gives whole bytes in bits back.
 func (f *inflater) align() {
 	f.pos -= int(f.n >> 3)
 	f.bits, f.n = 0, 0
 }
 
-// block begins a block.
+// block begins the next block, or ends the stream after the last one.
 func (f *inflater) block() error {
 	if f.last {
 		f.align()
@@ -178,7 +179,7 @@ func (f *inflater) block() error {
 	return nil
 }
 
-// storedBlock begins a block that is not compressed.
+// storedBlock begins a block whose content is stored as it is.
 func (f *inflater) storedBlock() error {
 	f.align()
 	size, err := f.take(16)
@@ -197,7 +198,7 @@ func (f *inflater) storedBlock() error {
 	return nil
 }
 
-// copyStored copies what there is room for of a stored block.
+// copyStored copies as much of a stored block as there is room for.
 func (f *inflater) copyStored() error {
 	if f.stored == 0 {
 		f.state = (*inflater).block
@@ -218,9 +219,7 @@ func (f *inflater) copyStored() error {
 	return nil
 }
 
-// symbols decodes literals and matches until the block ends or the output is
-// full. After a refill there are at least 56 bits: a literal or length has 15 and
-// 5 more at most, a distance 15 and 13.
+// symbols decodes literals and matches until the block ends or the output is full.
 func (f *inflater) symbols() error {
 	for f.wr <= outSize-outSlack {
 		if err := f.fill(); err != nil {
@@ -238,7 +237,9 @@ func (f *inflater) symbols() error {
 	return nil
 }
 
-// run decodes while there is input and room for output.
+// run decodes while there is input and room for output. end is true after the block's
+// last symbol. The 56 bits of a refill are enough for a match: its length takes at most
+// 15 and 5 more, its distance 15 and 13.
 func (f *inflater) run() (end bool, err error) {
 	var (
 		in, out   = &f.in, &f.out
@@ -248,7 +249,7 @@ func (f *inflater) run() (end bool, err error) {
 		limit     = f.end - inSlack // of pos
 	)
 	if f.ended != nil {
-		limit = f.end + 8 // checkEnd tells what is too far
+		limit = f.end + 8 // checkEnd finds out if that was too far
 	}
 	for pos <= limit && wr <= outSize-outSlack {
 		word |= binary.LittleEndian.Uint64(in[pos:]) << (n & 63)
@@ -318,8 +319,8 @@ func (f *inflater) run() (end bool, err error) {
 	return end, err
 }
 
-// copyMatch copies length bytes from distance before wr to wr, and perhaps some
-// more after them. Of a distance that is less than the length, the bytes repeat.
+// copyMatch copies length bytes to wr from distance bytes before it. If distance is less
+// than length, the bytes repeat. It may write up to 7 more bytes after those.
 func copyMatch(out *[outSize]byte, wr, distance, length int) {
 	switch from := wr - distance; {
 	case distance >= 8:

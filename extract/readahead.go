@@ -2,7 +2,7 @@ package extract
 
 import (
 	"context"
-	_ "crypto/sha512" // the other algorithms of digests
+	_ "crypto/sha512" // for digests other than SHA-256
 	"hash"
 	"io"
 	"sync"
@@ -16,22 +16,22 @@ const (
 	chunkCount = 6
 )
 
-// readahead reads a layer's uncompressed tar ahead of the one that wants it,
-// and hashes it on the way: fetching (or decompressing), hashing and repacking
-// go on side by side.
+// readahead reads a layer's uncompressed tar before it is asked for, and hashes it on
+// the way. So fetching or decompressing, hashing and repacking happen at the same time.
 type readahead struct {
 	full    chan *chunk
 	free    chan *chunk
 	stop    chan struct{}
 	done    sync.WaitGroup
-	digests []digest.Digest // of the whole, by each of the algorithms
+	digests []digest.Digest // of the whole tar, one for each algorithm
 
 	current *chunk
 	pos     int
 	err     error
 }
 
-// chunk is read by two, the consumer and the hash; the last one frees it.
+// chunk is a piece of the tar. Both the consumer and the hash read it; the last of them
+// frees it.
 type chunk struct {
 	buf  []byte
 	n    int
@@ -39,7 +39,7 @@ type chunk struct {
 	refs atomic.Int32
 }
 
-// newReadahead begins to read r; it stops when ctx ends.
+// newReadahead begins to read r. It stops when ctx is done.
 func newReadahead(ctx context.Context, r io.Reader, algorithms ...digest.Algorithm) *readahead {
 	a := &readahead{
 		full: make(chan *chunk, chunkCount),
@@ -72,7 +72,7 @@ func newReadahead(ctx context.Context, r io.Reader, algorithms ...digest.Algorit
 					c.err = io.ErrNoProgress
 				}
 			}
-			if ctx.Err() != nil { // files do not look at it
+			if ctx.Err() != nil { // reading a file does not end by itself
 				c.err = ctx.Err()
 			}
 			last := c.err != nil
@@ -124,7 +124,7 @@ func (a *readahead) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// finish reads what the consumer left and returns the digests of the whole.
+// finish reads what the consumer left, and returns the digests of the whole tar.
 func (a *readahead) finish() ([]digest.Digest, error) {
 	if _, err := io.Copy(io.Discard, a); err != nil {
 		return nil, err
@@ -133,7 +133,7 @@ func (a *readahead) finish() ([]digest.Digest, error) {
 	return a.digests, nil
 }
 
-// close ends the reading; it waits for a read under way.
+// close stops the reading, and waits for a read that is under way.
 func (a *readahead) close() {
 	close(a.stop)
 	a.done.Wait()

@@ -8,10 +8,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// WriteARNs writes the layers' ARNs to layers.json and layers.yaml in dir, a
-// plain list each: `aws lambda create-function --layers` and deployment tools
-// take it as it is. With several regions they are in a directory for each, which
-// is named like it.
+// WriteARNs writes the layers' ARNs to layers.json and layers.yaml in dir. Each is a
+// plain list, as `aws lambda create-function --layers` and deployment tools take it. If
+// there are several regions, each has its own two files in a directory of its name.
 func WriteARNs(dir string, regions []Region) error {
 	for _, r := range regions {
 		dir := dir

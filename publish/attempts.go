@@ -21,32 +21,32 @@ import (
 )
 
 const (
-	// maxCalls is how many calls are under way at a time, in all regions; uploads
-	// and others are counted apart.
+	// maxCalls is how many calls run at once, over all regions. Uploads have as many
+	// slots again, of their own.
 	maxCalls = 64
-	// maxUploads is how many of the largest zips are on their way at a time, in all
-	// regions. Of small ones, which take no longer than other calls, there may be
-	// as many as of those.
+	// maxUploads is how many of the largest zips are uploaded at once, over all
+	// regions. A small zip takes no longer than any other call, so up to maxCalls of
+	// those may run.
 	maxUploads = 8
 )
 
 const (
-	// patience is how long AWS may take for an answer, the time for what is
-	// uploaded not included, and for taking the next bytes of that.
+	// patience is how long AWS may take to answer once it has the whole request, and
+	// how long an upload may stand still.
 	patience = 2 * time.Minute
-	// slowest is the least number of bytes a second at which an upload goes on.
+	// slowest is the lowest speed, in bytes a second, at which an upload goes on.
 	slowest = 32 << 10
 )
 
-// finalize makes a middleware of a stack's finalize step, which is done for each
-// attempt if it comes after "Retry".
+// finalize adds f to a call's middleware, in the step "finalize" and behind the
+// middleware named after. Whatever is behind "Retry" runs once for each attempt.
 func finalize(id, after string, f func(context.Context, middleware.FinalizeInput, middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error)) func(*middleware.Stack) error {
 	return func(stack *middleware.Stack) error {
 		return stack.Finalize.Insert(middleware.FinalizeMiddlewareFunc(id, f), after, middleware.After)
 	}
 }
 
-// limitAttempts bounds the time of each attempt of a call.
+// limitAttempts bounds the time that each attempt may take.
 var limitAttempts = finalize("AttemptLimit", "Retry",
 	func(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
 		limit := patience
@@ -60,8 +60,9 @@ var limitAttempts = finalize("AttemptLimit", "Retry",
 		return next.HandleFinalize(ctx, in)
 	})
 
-// queue holds attempts back until there are slots for them. Between attempts a
-// call has none, so that a region that throttles does not hold up the others.
+// queue holds an attempt back until it has as many slots as its weight, and then
+// calls begin. A call that waits for its next attempt holds none, so that a region
+// that throttles does not hold up the others.
 func queue(slots *semaphore.Weighted, weight int64, begin func()) func(*middleware.Stack) error {
 	return finalize("Queue", "Retry",
 		func(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (out middleware.FinalizeOutput, metadata middleware.Metadata, err error) {
@@ -74,62 +75,78 @@ func queue(slots *semaphore.Weighted, weight int64, begin func()) func(*middlewa
 		})
 }
 
-// call is what all calls for the layer have in common.
+// call sets the options of a call that only reads.
 func (w *work) call(o *lambda.Options) {
-	o.Retryer = w.retryer(o.Retryer)
+	o.Retryer = w.retryer(o.Retryer, nil)
 	o.APIOptions = append(o.APIOptions, queue(w.calls, 1, func() {}))
 }
 
-// s3Call is likewise for S3.
+// s3Call is the same for S3.
 func (w *work) s3Call(o *s3.Options) {
-	o.Retryer = w.retryer(o.Retryer)
+	o.Retryer = w.retryer(o.Retryer, nil)
 	o.APIOptions = append(o.APIOptions, queue(w.calls, 1, func() {}))
 }
 
-// uploadCall is for the one that has the zip with it.
+// shareCall sets the options of AddLayerVersionPermission.
+func (w *work) shareCall(o *lambda.Options) {
+	o.Retryer = w.retryer(o.Retryer, atTheSameTime)
+	o.APIOptions = append(o.APIOptions, queue(w.calls, 1, func() {}))
+}
+
+// publishCall sets the options of PublishLayerVersion for a zip that is in S3. It is
+// made again if no answer came, since lookFirst finds out what became of it.
+func (w *work) publishCall(o *lambda.Options) {
+	o.Retryer = w.retryer(o.Retryer, timedOut)
+	o.APIOptions = append(o.APIOptions, queue(w.calls, 1, func() {}), w.lookFirst)
+}
+
+// uploadCall is the same for a request that holds the zip.
 func (w *work) uploadCall(o *lambda.Options) {
-	r := w.retryer(o.Retryer)
-	r.afterTimeouts = true // since lookFirst tells what has come of it
-	o.Retryer = r
-	o.APIOptions = append(o.APIOptions, queue(w.uploads, w.uploadWeight(), w.beginUpload), w.countSent)
+	o.Retryer = w.retryer(o.Retryer, timedOut)
+	o.APIOptions = append(o.APIOptions, queue(w.uploads, w.uploadWeight(), w.beginUpload), w.countSent, w.lookFirst)
 }
 
-// s3UploadCall is likewise for S3.
+// s3UploadCall sets the options of PutObject. Uploading to the same key twice does
+// no harm, so it too is made again if no answer came.
 func (w *work) s3UploadCall(o *s3.Options) {
-	o.Retryer = w.retryer(o.Retryer)
+	o.Retryer = w.retryer(o.Retryer, timedOut)
 	o.APIOptions = append(o.APIOptions, queue(w.uploads, w.uploadWeight(), w.beginUpload), w.countSent)
 }
 
-// uploadWeight is how many of the slots for uploads the zip takes.
+// uploadWeight returns how many of the upload slots the zip takes.
 func (w *work) uploadWeight() int64 {
 	const most = maxCalls / maxUploads
 	return 1 + (most-1)*min(w.layer.CodeSize, types.MaxDirectUpload)/types.MaxDirectUpload
 }
 
+// beginUpload reports the upload, once for all its attempts.
 func (w *work) beginUpload() {
 	if w.upload == nil {
 		w.upload = w.progress.Upload(w.target, w.layer.CodeSize)
 	}
 }
 
-// retryer tells of attempts that are made again.
+// retryer is the SDK's retryer, and reports each retry.
 type retryer struct {
 	aws.RetryerV2
-	tell          func(err error, wait time.Duration)
-	afterTimeouts bool
+	tell func(err error, wait time.Duration)
+	also func(error) bool // further errors that are worth a retry; may be nil
 }
 
-func (w *work) retryer(r aws.Retryer) *retryer {
-	return &retryer{RetryerV2: r.(aws.RetryerV2), tell: func(err error, wait time.Duration) {
-		w.progress.Retry(w.target, explain(err).Error(), wait)
-	}}
+func (w *work) retryer(r aws.Retryer, also func(error) bool) *retryer {
+	tell := func(err error, wait time.Duration) { w.progress.Retry(w.target, explain(err).Error(), wait) }
+	return &retryer{r.(aws.RetryerV2), tell, also}
 }
 
 func (r *retryer) IsErrorRetryable(err error) bool {
-	return r.RetryerV2.IsErrorRetryable(err) || r.afterTimeouts && errors.Is(err, context.DeadlineExceeded) && !neverSent(err)
+	var look *lookError
+	if errors.As(err, &look) { // the lookup has had its own retries
+		return false
+	}
+	return r.RetryerV2.IsErrorRetryable(err) || r.also != nil && r.also(err)
 }
 
-// RetryDelay is asked by the SDK just before it waits.
+// RetryDelay is what the SDK calls just before it waits.
 func (r *retryer) RetryDelay(attempt int, err error) (time.Duration, error) {
 	wait, failure := r.RetryerV2.RetryDelay(attempt, err)
 	if failure == nil {
@@ -138,8 +155,8 @@ func (r *retryer) RetryDelay(attempt int, err error) (time.Duration, error) {
 	return wait, failure
 }
 
-// lookFirst looks whether an attempt to publish whose answer was lost has made a
-// version, before the next one would make another.
+// lookFirst keeps a retry from publishing a second version. If the answer to an
+// earlier attempt was lost, it first looks whether that attempt made a version.
 func (w *work) lookFirst(stack *middleware.Stack) error {
 	lost := false
 	return finalize("LookFirst", "Retry",
@@ -160,28 +177,31 @@ func (w *work) lookFirst(stack *middleware.Stack) error {
 		})(stack)
 }
 
-// lookError is an error of a lookup between attempts to publish. It has been tried
-// often enough.
+// lookError is the error of a lookup that lookFirst made.
 type lookError struct{ error }
 
-func (e *lookError) Unwrap() error        { return e.error }
-func (e *lookError) RetryableError() bool { return false }
+func (e *lookError) Unwrap() error { return e.error }
 
-// refused tells whether it is certain that a call has had no effect.
+// timedOut reports whether a request was sent and not answered in time.
+func timedOut(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) && !neverSent(err)
+}
+
+// refused reports whether a failed call certainly had no effect.
 func refused(err error) bool {
 	var answer interface{ HTTPStatusCode() int }
 	client := errors.As(err, &answer) && answer.HTTPStatusCode() >= http.StatusBadRequest && answer.HTTPStatusCode() < http.StatusInternalServerError
 	return client || neverSent(err) || retry.IsErrorThrottles(retry.DefaultThrottles).IsErrorThrottle(err) == aws.TrueTernary
 }
 
-// neverSent tells whether there was no connection for a request.
+// neverSent reports whether a request failed for want of a connection.
 func neverSent(err error) bool {
 	var network *net.OpError
 	return errors.As(err, &network) && network.Op == "dial"
 }
 
-// countSent tells how much of the zip has been sent, and ends an attempt of which
-// nothing is taken any more. It comes after what reads a request to sign it.
+// countSent reports how much of the zip has been sent, and ends an attempt that
+// stands still. It is behind "Signing", which reads the request as well.
 func (w *work) countSent(stack *middleware.Stack) error {
 	return finalize("CountSent", "Signing",
 		func(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (out middleware.FinalizeOutput, metadata middleware.Metadata, err error) {
@@ -210,7 +230,7 @@ func (w *work) countSent(stack *middleware.Stack) error {
 		})(stack)
 }
 
-// sentReader tells how many bytes have been read.
+// sentReader reports how many bytes have been read.
 type sentReader struct {
 	io.Reader
 	total int64

@@ -22,35 +22,36 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// defaultRegion is for those who have chosen none anywhere.
+// defaultRegion is used if no region is named anywhere.
 const defaultRegion = "us-east-1"
 
-// maxAttempts is how often a call is made, unless the user has chosen: others may
-// publish in the same account, and Lambda allows it 15 requests of its control
-// plane a second in each region (quotas page, "API requests"). With the SDK's
-// backoff of up to 20 s the last one comes after more than a minute.
+// maxAttempts is how often a call is made before it fails, unless AWS_MAX_ATTEMPTS or
+// the profile says otherwise. It is more than the SDK's 3, because everybody in an
+// account shares 15 control plane requests a second in each region (quotas page, "API
+// requests"). With the SDK's backoff of up to 20 s the last attempt comes after more
+// than a minute.
 const maxAttempts = 10
 
 // Publisher publishes to regions of one account.
 type Publisher struct {
 	options   Options
 	regions   []region
-	byDefault bool // nobody has named a region
+	byDefault bool // as ByDefault returns
 	secrets   []string
 	calls     *semaphore.Weighted
 	uploads   *semaphore.Weighted
 }
 
-// region is one of those that are published to.
+// region is a region to publish to.
 type region struct {
 	name   string
-	bucket string // empty: there is none
+	bucket string // may be empty
 	lambda *lambda.Client
 	s3     *s3.Client
 }
 
-// New finds regions and credentials as the AWS CLI does. The error says what to
-// do if there are none; whether they are accepted only shows later.
+// New finds regions and credentials as the AWS CLI does. If there are no credentials,
+// the error says what to do; AWS may still reject those that there are, later.
 func New(ctx context.Context, o Options) (*Publisher, error) {
 	cfg, err := load(ctx, o)
 	if err != nil {
@@ -85,8 +86,8 @@ func New(ctx context.Context, o Options) (*Publisher, error) {
 			bucket: bucketIn(o.Bucket, name),
 			lambda: lambda.NewFromConfig(cfg),
 			s3: s3.NewFromConfig(cfg, func(s *s3.Options) {
-				// What stands in for S3 at AWS_ENDPOINT_URL seldom has a host
-				// name for each bucket.
+				// Services that stand in for S3 seldom have a host name for
+				// each bucket.
 				s.UsePathStyle = s.BaseEndpoint != nil
 			}),
 		})
@@ -94,15 +95,17 @@ func New(ctx context.Context, o Options) (*Publisher, error) {
 	return p, nil
 }
 
-// load loads what the SDK finds in the environment and in shared files.
+// load returns the configuration that the SDK finds in the environment and in shared
+// files.
 func load(ctx context.Context, o Options) (aws.Config, error) {
 	set := []func(*config.LoadOptions) error{
 		config.WithAppID("img2lambda"),
-		config.WithDefaultRegion(defaultRegion),
-		config.WithLogger(logging.Nop{}), // errors say all that people need
+		stsRegion(o.Regions),
+		config.WithLogger(logging.Nop{}), // the errors say enough
 		config.WithAPIOptions([]func(*middleware.Stack) error{limitAttempts}),
 	}
-	set = append(set, roleOptions(ctx, o)...)
+	var endpoint *string
+	set = append(set, roleOptions(ctx, o, &endpoint)...)
 	if o.Profile != "" {
 		set = append(set, config.WithSharedConfigProfile(o.Profile))
 	}
@@ -110,6 +113,7 @@ func load(ctx context.Context, o Options) (aws.Config, error) {
 	if err != nil {
 		return cfg, noConfig(err, o)
 	}
+	endpoint = cfg.BaseEndpoint
 	if len(o.Regions) == 0 && !regionName.MatchString(cfg.Region) {
 		return cfg, problem("Regions", "%s has %q, which is not the name of a region, such as eu-west-1", regionSource(cfg), cfg.Region)
 	}
@@ -119,7 +123,7 @@ func load(ctx context.Context, o Options) (aws.Config, error) {
 	if b, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok {
 		cfg.HTTPClient = &http.Client{
 			Transport: b.GetTransport(),
-			// AWS sends nobody elsewhere, and the SDK would follow for ever.
+			// AWS does not redirect, and the SDK would follow for ever.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		}
 	}
@@ -127,8 +131,8 @@ func load(ctx context.Context, o Options) (aws.Config, error) {
 	cfg.Retryer = func() aws.Retryer {
 		return retry.NewStandard(func(r *retry.StandardOptions) {
 			r.MaxAttempts = attempts
-			// Layers are few: no need for what keeps thousands of calls from
-			// being tried again together.
+			// The SDK's limit on retries is meant for thousands of calls; here
+			// it would only make the last layers fail.
 			r.RateLimiter = ratelimit.None
 			r.Retryables = append([]retry.IsErrorRetryable{retry.IsErrorRetryableFunc(worthwhile)}, r.Retryables...)
 		})
@@ -136,20 +140,39 @@ func load(ctx context.Context, o Options) (aws.Config, error) {
 	return cfg, nil
 }
 
-// worthwhile says not to try again where nobody answers, even after a long
-// wait, or the name is wrong; and to do so where an answer was cut.
+// stsRegion sets the region in which roles are assumed. If there is one region to
+// publish to, it is that one, as with the AWS CLI: credentials of the partition aws-cn
+// are unknown in us-east-1. If there are several, the one that the environment or the
+// profile names comes first, because the account may not have enabled all the others.
+func stsRegion(regions []string) config.LoadOptionsFunc {
+	switch len(regions) {
+	case 0:
+		return config.WithDefaultRegion(defaultRegion)
+	case 1:
+		return config.WithRegion(regions[0])
+	default:
+		return config.WithDefaultRegion(regions[0])
+	}
+}
+
+// windowsRefused is WSAECONNREFUSED, the error of a refused connection on Windows. No
+// call returns syscall.ECONNREFUSED there.
+const windowsRefused = syscall.Errno(10061)
+
+// worthwhile reports whether a retry may help: not if nobody listens or answers or
+// the host name is unknown, but certainly if an answer was cut off.
 func worthwhile(err error) aws.Ternary {
 	var dns *net.DNSError
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return aws.TrueTernary
 	}
-	if errors.Is(err, syscall.ECONNREFUSED) || errors.As(err, &dns) && dns.IsNotFound || errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, windowsRefused) || errors.As(err, &dns) && dns.IsNotFound || errors.Is(err, context.DeadlineExceeded) {
 		return aws.FalseTernary
 	}
 	return aws.UnknownTernary
 }
 
-// sources returns what the SDK has found in the environment and in shared files.
+// sources returns the settings from the environment and from shared files.
 func sources(cfg aws.Config) (env config.EnvConfig, shared config.SharedConfig) {
 	for _, s := range cfg.ConfigSources {
 		switch s := s.(type) {
@@ -162,13 +185,13 @@ func sources(cfg aws.Config) (env config.EnvConfig, shared config.SharedConfig) 
 	return env, shared
 }
 
-// hasRegion tells whether the environment or the profile names a region.
+// hasRegion reports whether the environment or the profile names a region.
 func hasRegion(cfg aws.Config) bool {
 	env, shared := sources(cfg)
 	return env.Region != "" || shared.Region != ""
 }
 
-// regionSource is where the region comes from, for people.
+// regionSource returns what the user calls the place that the region comes from.
 func regionSource(cfg aws.Config) string {
 	if env, _ := sources(cfg); env.Region != "" {
 		return "AWS_REGION (or AWS_DEFAULT_REGION)"
@@ -176,7 +199,7 @@ func regionSource(cfg aws.Config) string {
 	return "the profile"
 }
 
-// Regions are the names of the regions that are published to, each once.
+// Regions returns the names of the regions to publish to, each once.
 func (p *Publisher) Regions() []string {
 	var names []string
 	for _, r := range p.regions {
@@ -185,10 +208,10 @@ func (p *Publisher) Regions() []string {
 	return names
 }
 
-// ByDefault tells whether nobody has named a region, neither in the options nor in
-// the environment or the profile, so that people should hear which one it is.
+// ByDefault reports whether no region was named in the options, the environment or the
+// profile. The user should then be told which one is used.
 func (p *Publisher) ByDefault() bool { return p.byDefault }
 
-// Secrets are what must not be printed, even if AWS repeats it: the secret access
-// key and the session token.
+// Secrets returns what must not be printed, even if AWS repeats it in a message: the
+// secret access key and the session token.
 func (p *Publisher) Secrets() []string { return p.secrets }

@@ -17,12 +17,13 @@ import (
 	"github.com/pkg/errors"
 )
 
-// roleOptions are about profiles with a role to assume.
-func roleOptions(ctx context.Context, o Options) []func(*config.LoadOptions) error {
+// roleOptions returns the settings for profiles with a role. A role is assumed at
+// *endpoint if that is not nil by then.
+func roleOptions(ctx context.Context, o Options, endpoint **string) []func(*config.LoadOptions) error {
 	return []func(*config.LoadOptions) error{
 		config.WithAssumeRoleCredentialOptions(func(r *stscreds.AssumeRoleOptions) {
 			if c, ok := r.Client.(*sts.Client); ok {
-				r.Client = atEndpoint(c)
+				r.Client = stsClient{c, endpoint}
 			}
 			if serial := aws.ToString(r.SerialNumber); o.MFACode != nil && serial != "" {
 				r.TokenProvider = func() (string, error) { return o.MFACode(ctx, serial) }
@@ -30,33 +31,51 @@ func roleOptions(ctx context.Context, o Options) []func(*config.LoadOptions) err
 		}),
 		config.WithWebIdentityRoleCredentialOptions(func(r *stscreds.WebIdentityRoleOptions) {
 			if c, ok := r.Client.(*sts.Client); ok {
-				r.Client = atEndpoint(c)
+				r.Client = stsClient{c, endpoint}
 			}
 		}),
 	}
 }
 
-// atEndpoint lets a client for STS use AWS_ENDPOINT_URL, as clients for other
-// services do: the SDK makes this one before it has looked at that.
-func atEndpoint(c *sts.Client) *sts.Client {
-	url := os.Getenv("AWS_ENDPOINT_URL")
-	if url == "" || c.Options().BaseEndpoint != nil || strings.EqualFold(os.Getenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"), "true") {
-		return c
-	}
-	return sts.New(c.Options(), func(o *sts.Options) { o.BaseEndpoint = &url })
+// stsClient is a client for STS that goes to AWS_ENDPOINT_URL or the profile's
+// endpoint_url, as clients for other services do: the SDK makes this one before it
+// has read them.
+type stsClient struct {
+	*sts.Client
+	endpoint **string
 }
 
-// profileOf is the name of the profile in use; "default" only if there is one.
+func (c stsClient) AssumeRole(ctx context.Context, in *sts.AssumeRoleInput, set ...func(*sts.Options)) (*sts.AssumeRoleOutput, error) {
+	return c.Client.AssumeRole(ctx, in, append(set, c.atEndpoint)...)
+}
+
+func (c stsClient) AssumeRoleWithWebIdentity(ctx context.Context, in *sts.AssumeRoleWithWebIdentityInput, set ...func(*sts.Options)) (*sts.AssumeRoleWithWebIdentityOutput, error) {
+	return c.Client.AssumeRoleWithWebIdentity(ctx, in, append(set, c.atEndpoint)...)
+}
+
+func (c stsClient) atEndpoint(o *sts.Options) {
+	if o.BaseEndpoint == nil { // there is one if AWS_ENDPOINT_URL_STS says so
+		o.BaseEndpoint = *c.endpoint
+	}
+}
+
+// chosenProfile returns the profile that the user has named, or "".
+func chosenProfile(o Options) string {
+	return cmp.Or(o.Profile, os.Getenv("AWS_PROFILE"), os.Getenv("AWS_DEFAULT_PROFILE"))
+}
+
+// profileOf returns the name of the profile in use, or "" if there is none. It is
+// "default" only if that one exists.
 func profileOf(cfg aws.Config, o Options) string {
 	_, shared := sources(cfg)
-	name := cmp.Or(o.Profile, os.Getenv("AWS_PROFILE"), os.Getenv("AWS_DEFAULT_PROFILE"))
+	name := chosenProfile(o)
 	if name == "" && shared.Profile != "" && fromProfile(cfg) {
 		name = shared.Profile
 	}
 	return name
 }
 
-// providers are where the credentials come from, outermost last.
+// providers returns where the credentials come from, the outermost source last.
 func providers(cfg aws.Config) []aws.CredentialSource {
 	if c, ok := cfg.Credentials.(aws.CredentialProviderSource); ok {
 		return c.ProviderSources()
@@ -64,14 +83,14 @@ func providers(cfg aws.Config) []aws.CredentialSource {
 	return nil
 }
 
-// fromProfile tells whether the credentials come from a profile.
+// fromProfile reports whether the credentials come from a profile.
 func fromProfile(cfg aws.Config) bool {
 	return slices.ContainsFunc(providers(cfg), func(s aws.CredentialSource) bool {
 		return s >= aws.CredentialSourceProfile && s <= aws.CredentialSourceProcess || s == aws.CredentialSourceProfileLogin
 	})
 }
 
-// noConfig says why the SDK cannot even begin to look for credentials.
+// noConfig explains why the SDK did not even begin to look for credentials.
 func noConfig(err error, o Options) error {
 	var noProfile config.SharedConfigProfileNotExistError
 	var noMFA config.AssumeRoleTokenProviderNotSetError
@@ -79,14 +98,14 @@ func noConfig(err error, o Options) error {
 	case errors.As(err, &noProfile):
 		return errors.Errorf("there is no AWS profile %q in the shared config and credentials files: `aws configure list-profiles` lists those there are", noProfile.Profile)
 	case errors.As(err, &noMFA):
-		profile := cmp.Or(o.Profile, os.Getenv("AWS_PROFILE"), "default")
+		profile := cmp.Or(chosenProfile(o), "default")
 		return &explainedError{fmt.Sprintf("AWS profile %q needs the code of an MFA device, and there is no terminal to ask for it: "+
 			"run `aws configure export-credentials --profile %s --format env` on one, and set what it prints", profile, profile), err}
 	}
-	return errors.Wrap(err, "AWS configuration")
+	return errors.WithStack(&explainedError{"AWS configuration: " + strings.Join(strings.Fields(err.Error()), " "), err})
 }
 
-// noCredentials says in one line what a chain of providers says in ten.
+// noCredentials explains in one line what the SDK's chain of providers says in ten.
 func noCredentials(err error, cfg aws.Config, profile string) error {
 	from := "AWS credentials"
 	if profile != "" {
@@ -100,7 +119,7 @@ func noCredentials(err error, cfg aws.Config, profile string) error {
 	}
 	service := askedService(err)
 	switch {
-	case service == sts.ServiceID: // who asks for the role is known
+	case service == sts.ServiceID: // there are credentials, but they get no role
 		return errors.WithMessagef(explain(err), "%s, from %s", from, service)
 	case has(aws.CredentialSourceSSO, aws.CredentialSourceSSOLegacy):
 		return say("%s: sign in again with `aws sso login%s`", reason(err), profileOption(cfg, profile))
@@ -110,19 +129,18 @@ func noCredentials(err error, cfg aws.Config, profile string) error {
 		return say("its credential_process failed: %s: run `aws configure export-credentials%s` to see whether it works for the AWS CLI", reason(err), profileOption(cfg, profile))
 	case service != "" && service != imdsService:
 		return errors.WithMessagef(explain(err), "%s, from %s", from, service)
-	case service == "" || profile != "": // there is something, and it does not work
+	case service == "" || profile != "": // there is something, but it does not work
 		return say("%s; `aws sso login` renews those of SSO, `aws configure` sets others", bottom(err))
 	}
 	const ways = "set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, run `aws configure` or `aws sso login`, or use --dry-run"
 	return errors.WithStack(&explainedError{"no AWS credentials: " + ways, err})
 }
 
-// imdsService is the EC2 instance metadata service, which is asked last.
+// imdsService is the EC2 instance metadata service, which is the last to be asked.
 const imdsService = "ec2imds"
 
-// askedService is the service that was asked for credentials, in vain; empty: it
-// has not come to that. A call that was never made, for want of credentials to sign
-// it with, does not count.
+// askedService returns the service that was asked for credentials and gave none, or "" if
+// none was asked. A call does not count if there were no credentials to sign it with.
 func askedService(err error) (service string) {
 	var operation *smithy.OperationError
 	for rest := err; errors.As(rest, &operation); rest = operation.Err {
@@ -136,8 +154,8 @@ func askedService(err error) (service string) {
 	return service
 }
 
-// profileOption names the profile whose credentials are missing to the AWS CLI: a
-// role's are got with those of another.
+// profileOption returns the AWS CLI's option that names the profile whose credentials are
+// missing. For a role it is the profile that the role is assumed with.
 func profileOption(cfg aws.Config, profile string) string {
 	_, shared := sources(cfg)
 	if shared.Source != nil {
@@ -152,8 +170,7 @@ func profileOption(cfg aws.Config, profile string) string {
 	return " --profile " + profile
 }
 
-// reason is why there are no credentials: what AWS says, or else the innermost
-// error.
+// reason says why there are no credentials: AWS's own words, or else the innermost error.
 func reason(err error) string {
 	var api smithy.APIError
 	if errors.As(err, &api) {

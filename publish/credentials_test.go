@@ -93,6 +93,71 @@ func TestRoles(t *testing.T) {
 	}
 }
 
+// TestRegionOfRoles guards against a role that is looked for in another partition:
+// as with the AWS CLI, it is assumed in the region that was asked for.
+func TestRegionOfRoles(t *testing.T) {
+	for _, tt := range []struct {
+		regions        []string
+		variable, want string
+	}{
+		{nil, "", "us-east-1"},
+		{nil, "eu-west-1", "eu-west-1"},
+		{[]string{"cn-north-1"}, "", "cn-north-1"},
+		{[]string{"cn-north-1"}, "us-east-1", "cn-north-1"},
+		{[]string{"us-gov-west-1", "us-gov-east-1"}, "", "us-gov-west-1"},
+		// One of several may not be enabled, which should not stop the others.
+		{[]string{"af-south-1", "eu-west-1"}, "us-east-2", "us-east-2"},
+	} {
+		var signed string
+		withConfig(t, func(w http.ResponseWriter, r *http.Request) {
+			signed = r.Header.Get("Authorization")
+			new(roles).ServeHTTP(w, r)
+		}, deploy+"credential_source = Environment\n")
+		t.Setenv("AWS_REGION", tt.variable)
+		if _, err := New(t.Context(), Options{Namespace: "test", Profile: "deploy", Regions: tt.regions}); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(signed, "/"+tt.want+"/sts/") {
+			t.Errorf("%q, AWS_REGION %q: want %s, STS got %s", tt.regions, tt.variable, tt.want, signed)
+		}
+	}
+}
+
+// TestEndpointOfTheProfile guards against a role that is looked for at AWS, where
+// the profile says that services are elsewhere.
+func TestEndpointOfTheProfile(t *testing.T) {
+	s := new(roles)
+	withConfig(t, s.ServeHTTP, "")
+	url := os.Getenv("AWS_ENDPOINT_URL")
+	os.Unsetenv("AWS_ENDPOINT_URL")
+	config := deploy + "credential_source = Environment\nendpoint_url = " + url + "\n"
+	if err := os.WriteFile(os.Getenv("AWS_CONFIG_FILE"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("AWS_MAX_ATTEMPTS", "1")
+	if _, err := New(t.Context(), Options{Namespace: "test", Profile: "deploy"}); err != nil || len(s.requests) != 1 {
+		t.Errorf("STS got %q; error %v", s.requests, err)
+	}
+}
+
+// TestProfileOfTheEnvironment guards against advice about another profile than the
+// one in use.
+func TestProfileOfTheEnvironment(t *testing.T) {
+	for _, variable := range []string{"AWS_PROFILE", "AWS_DEFAULT_PROFILE"} {
+		t.Run(variable, func(t *testing.T) {
+			withConfig(t, new(roles).ServeHTTP, deploy+"credential_source = Ec2InstanceMetadata\nmfa_serial = arn:aws:iam::123456789012:mfa/me\n")
+			t.Setenv("AWS_ACCESS_KEY_ID", "")
+			t.Setenv("AWS_SECRET_ACCESS_KEY", "")
+			os.Unsetenv("AWS_PROFILE")
+			t.Setenv(variable, "deploy")
+			const want = `AWS profile "deploy" needs`
+			if _, err := New(t.Context(), Options{Namespace: "test"}); err == nil || !strings.HasPrefix(err.Error(), want) {
+				t.Errorf("got error %v, want %s", err, want)
+			}
+		})
+	}
+}
+
 // TestNoCredentials guards against errors that do not say which profile it is, and
 // what to run for it.
 func TestNoCredentials(t *testing.T) {
@@ -115,6 +180,10 @@ func TestNoCredentials(t *testing.T) {
 		"legacy SSO": {config: "[profile deploy]\n" + sso, want: []string{`profile "deploy"`, "`aws sso login --profile deploy`"}},
 		"aws login":  {config: "[profile deploy]\nlogin_session = arn:aws:iam::123456789012:user/me\n", want: []string{`profile "deploy"`, "`aws login --profile deploy`"}},
 		"process":    {config: "[profile deploy]\ncredential_process = false\n", want: []string{`profile "deploy": its credential_process failed: exit status 1`, "`aws configure export-credentials --profile deploy`"}},
+		"half a key": {
+			config: "[profile deploy]\naws_access_key_id = AKID\n",
+			want:   []string{"AWS configuration: error fetching config from profile, deploy, Error using profile: 1, partial credentials found"},
+		},
 		"role by way of SSO": {
 			config: "[profile deploy]\nrole_arn = arn:aws:iam::123456789012:role/deploy\nsource_profile = corp\n[profile corp]\n" + sso,
 			want:   []string{`profile "deploy"`, "`aws sso login --profile corp`"},
@@ -178,7 +247,7 @@ func TestProxy(t *testing.T) {
 		dir, layers := newLayers(t, 1)
 		api.On(fakelambda.Rule{Do: fakelambda.Answer(status, "<html>Sign in</html>")})
 		_, err := publishAll(t.Context(), p, dir, layers)
-		want := fmt.Sprintf("layer layer-1 (layer-1.zip): %s has answered with status %d and what is not an answer of AWS's", strings.TrimPrefix(os.Getenv("AWS_ENDPOINT_URL"), "http://"), status)
+		want := fmt.Sprintf("layer layer-1 (layer-1.zip): %s answered with status %d (%s), and not as AWS does: ", strings.TrimPrefix(os.Getenv("AWS_ENDPOINT_URL"), "http://"), status, http.StatusText(status))
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("got error %v, want %s", err, want)
 		}

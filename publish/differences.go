@@ -9,8 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 )
 
-// compare warns if a version that was found is not what would be published now:
-// its content is the same, and Lambda cannot change the rest.
+// compare warns if a version with the same content differs in its settings from what
+// was asked for. Lambda cannot change the settings of a version.
 func (w *work) compare(found *lambda.GetLayerVersionOutput) {
 	var differences []string
 	differ := func(what, has, asked string) {
@@ -20,7 +20,7 @@ func (w *work) compare(found *lambda.GetLayerVersionOutput) {
 	}
 	in := w.input()
 	differ("runtimes", names(found.CompatibleRuntimes), names(in.CompatibleRuntimes))
-	// A region that does not know the parameter has been given none.
+	// In a region that does not know the parameter, versions have none.
 	if w.options.Architectures != nil || len(found.CompatibleArchitectures) > 0 {
 		differ("architectures", names(found.CompatibleArchitectures), names(in.CompatibleArchitectures))
 	}
@@ -34,7 +34,7 @@ func (w *work) compare(found *lambda.GetLayerVersionOutput) {
 	}
 }
 
-// names are values whose order does not matter.
+// names lists values whose order does not matter.
 func names[S ~string](values []S) string {
 	var all []string
 	for _, v := range values {

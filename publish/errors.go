@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 
@@ -12,8 +13,8 @@ import (
 	"github.com/pkg/errors"
 )
 
-// bottom is the error that the others are wrapped around; it says what went
-// wrong, or an error of the network just above it does.
+// bottom returns the innermost error, which says what went wrong. It stops at an error
+// of the network, which names the address as well.
 func bottom(err error) error {
 	for {
 		next := errors.Unwrap(err)
@@ -24,7 +25,7 @@ func bottom(err error) error {
 	}
 }
 
-// explainedError is an error for people; its cause is for --debug.
+// explainedError is an error with a message for people. Its cause is for --debug.
 type explainedError struct {
 	message string
 	cause   error
@@ -32,7 +33,7 @@ type explainedError struct {
 
 func (e *explainedError) Error() string { return e.message }
 
-// Format prints the cause as well with %+v, as github.com/pkg/errors does.
+// Format prints the cause too with %+v, as the errors of github.com/pkg/errors do.
 func (e *explainedError) Format(s fmt.State, verb rune) {
 	if verb == 'v' && s.Flag('+') {
 		fmt.Fprintf(s, "%+v\n", e.cause)
@@ -41,17 +42,23 @@ func (e *explainedError) Format(s fmt.State, verb rune) {
 }
 func (e *explainedError) Unwrap() error { return e.cause }
 
-// explain makes of an AWS error what people need: its code and message, and
-// what to do about the common ones.
+// explain shortens an AWS error to what people need: its code and message, and for the
+// common ones what to do.
 func explain(err error) error {
 	var done *explainedError
 	var doneAPI *apiError
 	var api smithy.APIError
 	var operation *smithy.OperationError
+	var look *lookError
+	var file *fs.PathError
 	var unsent *smithyhttp.RequestSendError
 	switch {
 	case errors.As(err, &done), errors.As(err, &doneAPI):
 		return err
+	case errors.As(err, &look):
+		return &explainedError{"the answer to the upload was lost, and whether Lambda has published the layer could not be looked up: " + explain(look.error).Error(), err}
+	case errors.As(err, &file): // the zip, while it was sent
+		return &explainedError{file.Error(), err}
 	case notAWS(err) != "":
 		return &explainedError{notAWS(err), err}
 	case errors.As(err, &api):
@@ -73,7 +80,8 @@ func explainAPI(api smithy.APIError, err error) error {
 	case "ExpiredToken", "ExpiredTokenException", "RequestExpired":
 		return &explainedError{"the AWS credentials have expired: renew them, for example with `aws sso login` (" + api.ErrorMessage() + ")", err}
 	case "InvalidSignatureException", "SignatureDoesNotMatch":
-		// AWS's message repeats the request's headers, a session token too.
+		// Without AWS's message, which repeats the request's headers and with them a
+		// session token.
 		return errors.Errorf("AWS does not accept the credentials: the secret access key does not belong to the access key ID, or this machine's clock is wrong (%s)", api.ErrorCode())
 	case "UnrecognizedClientException", "InvalidClientTokenId", "MissingAuthenticationTokenException", "InvalidAccessKeyId":
 		return &explainedError{"AWS does not accept the credentials: " + api.ErrorMessage(), err}
@@ -85,8 +93,8 @@ func explainAPI(api smithy.APIError, err error) error {
 	return &apiError{api, err}
 }
 
-// notAWS says of an answer that is not AWS's, a proxy's for instance, who gave it;
-// it is empty for others.
+// notAWS returns a message if the answer did not come from AWS, but from a proxy for
+// instance, and "" otherwise.
 func notAWS(err error) string {
 	var answer *smithyhttp.ResponseError
 	if !errors.As(err, &answer) || answer.Response == nil || answer.Response.Response == nil {
@@ -95,7 +103,7 @@ func notAWS(err error) string {
 	var api smithy.APIError
 	var unread *smithy.DeserializationError
 	switch {
-	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, context.DeadlineExceeded), errors.As(err, new(*net.OpError)): // AWS's, perhaps
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, context.DeadlineExceeded), errors.As(err, new(*net.OpError)): // perhaps AWS's
 		return ""
 	case errors.As(err, &unread):
 	case errors.As(err, &api) && api.ErrorCode() == "UnknownError" && api.ErrorMessage() == "UnknownError":
@@ -106,11 +114,11 @@ func notAWS(err error) string {
 	if r := answer.Response.Request; r != nil {
 		host = r.URL.Host
 	}
-	return fmt.Sprintf("%s has answered with status %d and what is not an answer of AWS's: is a proxy in between? (%s)",
+	return fmt.Sprintf("%s answered with status %d (%s), and not as AWS does: is there a proxy in between?",
 		host, answer.HTTPStatusCode(), http.StatusText(answer.HTTPStatusCode()))
 }
 
-// apiError is an AWS error without the account of the request.
+// apiError is an AWS error that leaves out the operation and the request's ID.
 type apiError struct {
 	smithy.APIError
 	cause error

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -15,13 +16,16 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 	"unicode"
 
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go"
 	"github.com/johannesboyne/gofakes3"
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
 
@@ -296,6 +300,55 @@ func withToken(t *testing.T) *Publisher {
 	return p
 }
 
+// TestRefusedConnection guards against more than a minute of attempts where nobody
+// listens, on any operating system.
+func TestRefusedConnection(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	l.Close()
+	_, refused := net.Dial("tcp", address) // nil if somebody else has the port now
+	onWindows := &net.OpError{Op: "dial", Err: os.NewSyscallError("connectex", syscall.Errno(10061))}
+	for _, err := range []error{refused, onWindows} {
+		if err != nil && worthwhile(err) != aws.FalseTernary {
+			t.Errorf("%v: would be tried again", err)
+		}
+	}
+}
+
+// TestZipThatChanged guards against blaming Lambda for a zip that cannot be read.
+func TestZipThatChanged(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(zip string) error
+		want   string
+	}{
+		"gone":      {os.Remove, "open ZIP: "},
+		"shortened": {func(zip string) error { return os.Truncate(zip, 10) }, "ZIP has 10 bytes instead of 128: something else has written to it"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			api := fakelambda.New()
+			p := newPublisher(t, api, Options{Namespace: "test"})
+			dir, layers := newLayers(t, 1)
+			zip := filepath.Join(dir, layers[0].File)
+			if err := tt.change(zip); err != nil {
+				t.Fatal(err)
+			}
+			_, err := publishAll(t.Context(), p, dir, layers)
+			want := "layer layer-1 (layer-1.zip): " + strings.ReplaceAll(tt.want, "ZIP", zip)
+			if err == nil || !strings.HasPrefix(err.Error(), want) || api.Count(fakelambda.PublishLayerVersion) > 0 {
+				t.Errorf("got error %v, want %s", err, want)
+			}
+		})
+	}
+	unread := &smithy.OperationError{ServiceID: "Lambda", OperationName: "PublishLayerVersion", Err: &fs.PathError{Op: "read", Path: "layer-1.zip", Err: syscall.EIO}}
+	if got := explain(unread).Error(); !strings.HasPrefix(got, "read layer-1.zip: ") {
+		t.Errorf("got %s", got)
+	}
+}
+
 // TestStalls guards against waiting for ever for AWS, whatever it has said or
 // read before. Its clock runs as fast as it can.
 func TestStalls(t *testing.T) {
@@ -335,18 +388,13 @@ func newPublisherTo(t *testing.T, server func(net.Conn)) *Publisher {
 		go server(conn)
 		return client, nil
 	}
-	p.regions[0].lambda = lambda.New(p.regions[0].lambda.Options(), func(o *lambda.Options) {
-		switch c := o.HTTPClient.(type) {
-		case *awshttp.BuildableClient:
-			o.HTTPClient = c.WithTransportOptions(func(t *http.Transport) { t.DialContext, t.DisableKeepAlives = dial, true })
-		case *http.Client:
-			transport := c.Transport.(*http.Transport).Clone()
-			transport.DialContext, transport.DisableKeepAlives = dial, true
-			dialling := *c
-			dialling.Transport = transport
-			o.HTTPClient = &dialling
-		}
-	})
+	r := &p.regions[0]
+	client := *r.lambda.Options().HTTPClient.(*http.Client)
+	transport := client.Transport.(*http.Transport).Clone()
+	transport.DialContext, transport.DisableKeepAlives = dial, true
+	client.Transport = transport
+	r.lambda = lambda.New(r.lambda.Options(), func(o *lambda.Options) { o.HTTPClient = &client })
+	r.s3 = s3.New(r.s3.Options(), func(o *s3.Options) { o.HTTPClient = &client })
 	return p
 }
 
@@ -393,6 +441,38 @@ func TestStalledUpload(t *testing.T) {
 		// Backoff is 20 s at most.
 		if took, most := time.Since(start), maxAttempts*(patience+20*time.Second); took > most {
 			t.Errorf("it took %v, want at most %v", took, most)
+		}
+	})
+}
+
+// TestStalledS3Upload is likewise for S3, where a second upload replaces the first.
+func TestStalledS3Upload(t *testing.T) {
+	newPublisher(t, fakelambda.New(), Options{})
+	dir, layers := newLayers(t, 1)
+	synctest.Test(t, func(t *testing.T) {
+		var uploads atomic.Int64
+		over := make(chan struct{})
+		defer close(over)
+		p := newPublisherTo(t, func(c net.Conn) {
+			defer c.Close()
+			r, err := http.ReadRequest(bufio.NewReader(c))
+			if err != nil {
+				return
+			}
+			if r.Method == http.MethodHead {
+				_, _ = io.WriteString(c, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+				return
+			}
+			uploads.Add(1)
+			<-over
+		})
+		p.regions[0].bucket = "zips"
+		const want = "S3 PutObject failed: no answer in time"
+		if _, err := storeLayer(t, p, dir, &layers[0]); err == nil || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("got error %v, want %s", err, want)
+		}
+		if n := uploads.Load(); n != maxAttempts {
+			t.Errorf("there were %d uploads, want %d", n, maxAttempts)
 		}
 	})
 }

@@ -1,6 +1,6 @@
-// Package publish brings zips to AWS Lambda as layers, in one region or in
-// several: those that a region does not have yet. It shares them with others, and
-// writes down their ARNs.
+// Package publish publishes zips as AWS Lambda layers, in one region or several. It
+// leaves out what a region has already, shares the layers with others, and writes
+// their ARNs to files.
 package publish
 
 import (
@@ -17,49 +17,50 @@ import (
 	"github.com/awslabs/aws-lambda-container-image-converter/types"
 )
 
-// Options are what Lambda is told of the layers, and where they go.
+// Options say where layers are published, and how.
 type Options struct {
-	// Regions are AWS regions. If there are none, the SDK finds one
-	// (environment, shared files), and us-east-1 is the last resort.
+	// Regions are the AWS regions to publish to. If there are none, it is the one
+	// that the environment or the profile names, or else us-east-1.
 	Regions []string
-	// Profile is a profile of the shared files; empty: the SDK's choice.
+	// Profile is a profile in the shared config and credentials files. If it is
+	// empty, the environment decides.
 	Profile string
-	// MFACode asks for the code of the MFA device with a serial number, for a
-	// profile that has one. If it is nil, such a profile is an error.
+	// MFACode asks the user for the code of the MFA device with a serial number. If
+	// it is nil, a profile that needs such a code is an error.
 	MFACode func(ctx context.Context, serial string) (string, error)
 	// Namespace is what the names of the layers begin with.
 	Namespace string
-	// LayerName is the name of the only layer, whatever it holds; empty: names
-	// are made of Namespace and digest.
+	// LayerName is the name of the only layer. If it is empty, layers are named
+	// after Namespace and their digest.
 	LayerName string
-	// Description is shown with each layer version. Unlike the one in Content,
-	// which stands in for an empty one, somebody has chosen it.
+	// Description is shown with each layer version. If it is empty, the one in
+	// Content is.
 	Description string
 	// LicenseInfo is shown with each layer version.
 	LicenseInfo string
 	// Runtimes are the names of the runtimes that the layers are for.
 	Runtimes []string
-	// Architectures are what the layers are for, as Lambda calls it: x86_64,
-	// arm64. If it is nil, the image's is; if it is empty, none is named.
+	// Architectures are what the layers are for, by Lambda's names: x86_64, arm64.
+	// Nil means the image's; empty but not nil means that none is named.
 	Architectures []string
-	// Bucket is the S3 bucket for zips that are too large for a request;
-	// empty: there is none. "{region}" in it stands for the region.
+	// Bucket is the S3 bucket for zips that are too large for a request; it may be
+	// empty. "{region}" in it stands for the region.
 	Bucket string
-	// ShareWith are those who may use the layers: account IDs, organization IDs,
-	// or "all" for everybody.
+	// ShareWith says who else may use the layers: account IDs, organization IDs, or
+	// "all" for everybody.
 	ShareWith []string
-	// Force publishes layers even if Lambda has them.
+	// Force publishes layers even if a region has them already.
 	Force bool
 }
 
 var (
-	// layerName is what Lambda allows (PublishLayerVersion, parameter LayerName;
-	// full ARNs aside).
+	// layerName is what Lambda allows (PublishLayerVersion, parameter LayerName),
+	// without ARNs.
 	layerName = regexp.MustCompile(`^[a-zA-Z0-9_-]+$`)
-	// regionName is what can be part of a host name.
+	// regionName matches what can be part of a host name.
 	regionName = regexp.MustCompile(`^[a-z0-9-]+$`)
-	// bucketName is what Lambda allows (LayerVersionContentInput, S3Bucket), which
-	// is more than S3 does today: there are old buckets.
+	// bucketName is what Lambda allows (LayerVersionContentInput, S3Bucket). Old
+	// buckets have names that S3 no longer allows.
 	bucketName = regexp.MustCompile(`^[0-9A-Za-z._-]{2,62}[0-9A-Za-z_-]$`)
 	accountID  = regexp.MustCompile(`^[0-9]{12}$`)
 	// organizationID is what Lambda allows (AddLayerVersionPermission, parameter
@@ -67,10 +68,10 @@ var (
 	organizationID = regexp.MustCompile(`^o-[a-z0-9]{10,32}$`)
 )
 
-// everybody is who layers are shared with when they are public.
+// everybody is the value in ShareWith that makes layers public.
 const everybody = "all"
 
-// OptionError says what Lambda would not accept.
+// OptionError is about an option that Lambda would not accept.
 type OptionError struct {
 	Option  string // the field of Options
 	Problem string
@@ -78,8 +79,7 @@ type OptionError struct {
 
 func (e *OptionError) Error() string { return e.Problem }
 
-// Check finds what Lambda would refuse, without asking it. The error is an
-// *OptionError.
+// Check finds, without a call, what Lambda would refuse. The error is an *OptionError.
 func (o *Options) Check() error {
 	for _, check := range []func() error{o.checkNames, o.checkTexts, o.checkPlaces, o.checkSharing} {
 		if err := check(); err != nil {
@@ -136,7 +136,7 @@ func (o *Options) checkPlaces() error {
 	}
 	for _, r := range regions {
 		if o.Bucket != "" && !bucketName.MatchString(bucketIn(o.Bucket, r)) {
-			return problem("Bucket", "%q is not the name of a bucket: it has 3 to 63 letters, digits, dots, - and _, and no s3:// before it", o.Bucket)
+			return problem("Bucket", "%q is not the name of a bucket: that is 3 to 63 letters, digits, dots, - and _, without s3://", o.Bucket)
 		}
 	}
 	return nil
@@ -155,13 +155,12 @@ func problem(option, format string, args ...any) error {
 	return &OptionError{option, errors.Errorf(format, args...).Error()}
 }
 
-// bucketIn is the name of the bucket for a region.
+// bucketIn returns the name of the bucket for a region.
 func bucketIn(bucket, region string) string {
 	return strings.ReplaceAll(bucket, "{region}", region)
 }
 
-// Name is the name that Lambda knows a layer by that is made of what d is the
-// digest of.
+// Name returns the name of the Lambda layer whose content has the digest d.
 func (o *Options) Name(d digest.Digest) string {
 	if o.LayerName != "" {
 		return o.LayerName
@@ -169,8 +168,8 @@ func (o *Options) Name(d digest.Digest) string {
 	return types.LayerName(o.Namespace, d)
 }
 
-// UnknownRuntimes returns the names among the options' that this version of the
-// SDK does not list. Lambda may know them all the same.
+// UnknownRuntimes returns those of the options' runtimes that this version of the SDK
+// does not list. Lambda may know them all the same.
 func (o *Options) UnknownRuntimes() (unknown []string) {
 	known := lambdatypes.Runtime("").Values()
 	for _, r := range o.Runtimes {
@@ -181,8 +180,8 @@ func (o *Options) UnknownRuntimes() (unknown []string) {
 	return unknown
 }
 
-// Architectures are what Lambda calls the architecture of an image
-// ("amd64", "arm64"); nil for one that Lambda does not have.
+// Architectures returns what Lambda calls an image's architecture ("amd64", "arm64"), or
+// nil if Lambda does not have it.
 func Architectures(architecture string) []string {
 	switch architecture {
 	case "amd64":

@@ -9,27 +9,27 @@ type Target struct {
 	File   string // its zip's name
 }
 
-// Progress is told what [Publisher.Publish] does. Its methods are called by
-// several goroutines at once, and hold up the work while they run.
+// Progress hears what [Publisher.Publish] does. Its methods are called by several
+// goroutines at once, and the work waits for them to return.
 type Progress interface {
-	// LookUp tells that a region is asked whether it has a layer.
+	// LookUp is called when a region is asked whether it has a layer.
 	LookUp(Target)
-	// Upload tells that the upload of a zip of size bytes begins, to Lambda or to
-	// S3, and is not waiting any more for others to end.
+	// Upload is called when the upload of a zip of size bytes begins, to Lambda or
+	// to S3. It has then waited for its turn.
 	Upload(t Target, size int64) Upload
-	// Retry tells that a call has failed, why, in one line for people, and after
-	// which time it is made again. t is where it was made.
+	// Retry is called when a call for t has failed and will be made again after
+	// wait. why is one line for people.
 	Retry(t Target, why string, wait time.Duration)
-	// Warn tells of what people should know, in one line.
+	// Warn is called with one line that people should read.
 	Warn(t Target, message string)
 }
 
-// Upload is told of an upload. Its methods are called by one goroutine at a time.
+// Upload hears how an upload goes on. Its methods are called one at a time.
 type Upload interface {
-	// Sent tells how many bytes of the zip have been sent. It is less than
-	// before when an attempt has failed and the next one begins.
+	// Sent is called with the number of bytes of the zip that have been sent. The
+	// number falls back to 0 when another attempt begins.
 	Sent(n int64)
-	// Done ends the upload: the layer is published, or there is an error, which
-	// is in the results as well.
+	// Done is called at the end. If err is nil, the layer is published; otherwise
+	// err is in the results as well.
 	Done(err error)
 }

@@ -10,42 +10,43 @@ import (
 	"github.com/awslabs/aws-lambda-container-image-converter/types"
 )
 
-// Content is what is published.
+// Content is what to publish.
 type Content struct {
-	// Dir is the directory of the zips.
+	// Dir is the directory that holds the zips.
 	Dir string
-	// Layers have their names.
+	// Layers are the layers to publish, with their names set.
 	Layers []types.Layer
-	// Architectures are those of the image, for options that name none.
+	// Architectures are the image's. They are used if the options name none.
 	Architectures []string
-	// Description is for options without one.
+	// Description is used if the options have none.
 	Description string
 }
 
-// Region is what has become of the layers in a region.
+// Region is the outcome in one region.
 type Region struct {
 	Name string
-	// Versions are those of the layers, in their order. One without an ARN is not
-	// there; then there is an error.
+	// Versions has one version for each layer, in the same order. Its ARN is empty
+	// if the layer could not be published; then Err is set.
 	Versions []Version
 	// Err is the first failure.
 	Err error
 }
 
-// Version is the version of a layer that a region has.
+// Version is a layer version in a region.
 type Version struct {
 	ARN string
-	// Found tells that it was there already.
+	// Found is set if the version was there before.
 	Found bool
 }
 
-// Publish makes sure that all regions have the layers, side by side. A version
-// with the same name, SHA-256 and size serves as it is. The results are in the
-// order of [Publisher.Regions]; where something failed, publishing again goes on
-// from there.
+// Publish makes sure that every region has the layers. A version with the same name,
+// SHA-256 and size is not published again, so that a second run goes on where the
+// first one failed. Regions are worked on side by side; the results are in the order
+// of [Publisher.Regions].
 //
-// Nothing is uploaded to a region if one of the layers is too large for Lambda. If
-// one fails otherwise, no more are begun in its region, and the others go on.
+// Nothing is uploaded to a region if one of the layers is too large for Lambda. After
+// any other failure, no further layer is started in that region; those under way and
+// the other regions go on.
 func (p *Publisher) Publish(ctx context.Context, content Content, progress Progress) []Region {
 	results := make([]Region, len(p.regions))
 	var wg sync.WaitGroup
@@ -60,7 +61,7 @@ func (p *Publisher) Publish(ctx context.Context, content Content, progress Progr
 	return results
 }
 
-// parallel is how many layers of a region are worked on at a time.
+// parallel is how many layers of one region are worked on at a time.
 const parallel = 8
 
 // job is the work in one region.
@@ -69,12 +70,13 @@ type job struct {
 	region
 	content  Content
 	progress Progress
-	// noArchitectures tells that the region does not know the parameter
+	// noArchitectures is set if the region does not know the parameter
 	// CompatibleArchitectures.
 	noArchitectures atomic.Bool
 }
 
-// run returns the versions that there are, and the first failure.
+// run looks up and publishes the layers. It returns a version for each of them, with
+// an ARN as far as it got, and the first failure.
 func (j *job) run(ctx context.Context) (versions []Version, err error) {
 	works := make([]*work, len(j.content.Layers))
 	for i := range works {
@@ -96,8 +98,8 @@ func (j *job) run(ctx context.Context) (versions []Version, err error) {
 	return nil, each(ctx, works, (*work).publish)
 }
 
-// each does something for all layers, some at a time. After a failure it starts no
-// more, and lets those end that have begun: what they publish should be known.
+// each calls do for all layers, a few at a time. After a failure it starts no more,
+// but waits for those under way, so that what they publish is known.
 func each(ctx context.Context, works []*work, do func(*work, context.Context) error) error {
 	var failed atomic.Bool
 	var g errgroup.Group

@@ -245,7 +245,7 @@ func TestBuckets(t *testing.T) {
 			if _, err := zip.Seek(0, io.SeekStart); err != nil {
 				t.Fatal(err)
 			}
-			want := "the bucket zips-" + name + " is in sa-east-1, and Lambda in " + name
+			want := "the bucket zips-" + name + " is in sa-east-1, but Lambda in " + name
 			if _, err := w.store(t.Context(), zip); err == nil || !strings.HasPrefix(err.Error(), want) {
 				t.Errorf("%s, %s: got error %v, want %s", name, what, err, want)
 			}

@@ -15,8 +15,8 @@ import (
 	"github.com/pkg/errors"
 )
 
-// store brings the zip to the bucket, unless it is there, and returns its key:
-// NAMESPACE/SHA256-OF-THE-ZIP.zip, the digest in hex.
+// store uploads the zip to the bucket, unless it is there already. It returns the key,
+// NAMESPACE/SHA256.zip, with the zip's SHA-256 in hex.
 func (w *work) store(ctx context.Context, zip io.ReadSeeker) (*string, error) {
 	sum, err := base64.StdEncoding.DecodeString(w.layer.CodeSha256)
 	if err != nil {
@@ -27,8 +27,8 @@ func (w *work) store(ctx context.Context, zip io.ReadSeeker) (*string, error) {
 	if err == nil && aws.ToInt64(there.ContentLength) == w.layer.CodeSize {
 		return &key, nil
 	}
-	// To a role that may not list the bucket, S3 says 403 of an object that
-	// is not there. If it is about more than that, the upload will tell.
+	// A role that may not list the bucket gets 403 for an object that does not
+	// exist. If 403 means more than that, the upload will fail and say so.
 	var answer *awshttp.ResponseError
 	if err != nil && (!errors.As(err, &answer) || answer.HTTPStatusCode() != http.StatusNotFound && answer.HTTPStatusCode() != http.StatusForbidden) {
 		return nil, w.explainS3(err, key)
@@ -40,7 +40,7 @@ func (w *work) store(ctx context.Context, zip io.ReadSeeker) (*string, error) {
 		ContentLength:     &w.layer.CodeSize,
 		ContentType:       aws.String("application/zip"),
 		ChecksumAlgorithm: s3types.ChecksumAlgorithmSha256,
-		ChecksumSHA256:    &w.layer.CodeSha256, // S3 refuses what arrives otherwise
+		ChecksumSHA256:    &w.layer.CodeSha256, // S3 refuses anything else
 	}, w.s3UploadCall)
 	if err != nil {
 		return nil, w.explainS3(err, key)
@@ -52,8 +52,9 @@ func (w *work) store(ctx context.Context, zip io.ReadSeeker) (*string, error) {
 // AuthorizationHeaderMalformed.
 var expectedRegion = regexp.MustCompile(`expecting '([a-z0-9-]+)'`)
 
-// explainS3 says of an error what people need to know. S3 names the region of a
-// bucket that is elsewhere in a header; to HEAD, there is nothing else.
+// explainS3 explains an error of S3's, as explain does. If the bucket is in another
+// region, S3 says which one in a header, or in the message of an
+// AuthorizationHeaderMalformed; the answer to HEAD has no message.
 func (w *work) explainS3(err error, key string) error {
 	var elsewhere string
 	var answer *awshttp.ResponseError
@@ -64,8 +65,8 @@ func (w *work) explainS3(err error, key string) error {
 		elsewhere = match[1]
 	}
 	if elsewhere != "" && elsewhere != w.region.name {
-		return errors.WithStack(&explainedError{"the bucket " + w.bucket + " is in " + elsewhere + ", and Lambda in " + w.region.name +
-			" takes zips only from there: name one in " + w.region.name + " with --s3-bucket, where {region} stands for the region", err})
+		return errors.WithStack(&explainedError{"the bucket " + w.bucket + " is in " + elsewhere + ", but Lambda in " + w.region.name +
+			" needs one in " + w.region.name + ": name it with --s3-bucket, where {region} stands for the region", err})
 	}
 	return errors.WithMessagef(explain(err), "s3://%s/%s", w.bucket, key)
 }

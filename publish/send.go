@@ -14,13 +14,18 @@ import (
 	"github.com/awslabs/aws-lambda-container-image-converter/types"
 )
 
-// send makes a new version, and sets it.
+// send publishes a new version and records it in w.
 func (w *work) send(ctx context.Context) error {
 	zip, err := os.Open(w.zip)
 	if err != nil {
 		return err
 	}
 	defer zip.Close()
+	if info, err := zip.Stat(); err != nil {
+		return err
+	} else if info.Size() != w.layer.CodeSize {
+		return errors.Errorf("%s has %d bytes instead of %d: something else has written to it", w.zip, info.Size(), w.layer.CodeSize)
+	}
 	in := w.input()
 	var set []func(*lambda.Options)
 	if w.layer.CodeSize > types.MaxDirectUpload {
@@ -28,15 +33,15 @@ func (w *work) send(ctx context.Context) error {
 		if in.Content.S3Key, err = w.store(ctx, zip); err != nil {
 			return err
 		}
-		set = append(set, w.call, lambda.WithAPIOptions(w.lookFirst))
+		set = append(set, w.publishCall)
 	} else {
 		in.Content.ZipFile = []byte{}
-		set = append(set, w.uploadCall, lambda.WithAPIOptions(streamZip(zip, w.layer.CodeSize), w.lookFirst))
+		set = append(set, w.uploadCall, lambda.WithAPIOptions(streamZip(zip, w.layer.CodeSize)))
 	}
 	out, err := w.lambda.PublishLayerVersion(ctx, in, set...)
 	if w.options.Architectures == nil && unknownArchitectures(err) {
 		if !w.noArchitectures.Swap(true) {
-			w.progress.Warn(Target{Region: w.region.name}, "Lambda does not know CompatibleArchitectures in "+w.region.name+": layers there do not say what they are for")
+			w.progress.Warn(Target{Region: w.region.name}, "Lambda does not know CompatibleArchitectures in "+w.region.name+": layers are published there without an architecture")
 		}
 		in.CompatibleArchitectures = nil
 		out, err = w.lambda.PublishLayerVersion(ctx, in, set...)
@@ -45,12 +50,12 @@ func (w *work) send(ctx context.Context) error {
 		return err
 	}
 	if c := out.Content; c == nil || aws.ToString(c.CodeSha256) != w.layer.CodeSha256 {
-		return errors.Errorf("Lambda does not confirm that what it has published, %q, has the zip's SHA-256 %s", aws.ToString(out.LayerVersionArn), w.layer.CodeSha256)
+		return errors.Errorf("Lambda published %q, but does not confirm that its content is the zip with the SHA-256 %s", aws.ToString(out.LayerVersionArn), w.layer.CodeSha256)
 	}
 	return w.accept(out.LayerVersionArn)
 }
 
-// input is what Lambda is told of the layer.
+// input returns what Lambda is told about the layer, apart from its content.
 func (w *work) input() *lambda.PublishLayerVersionInput {
 	in := &lambda.PublishLayerVersionInput{LayerName: &w.layer.Name, Content: &lambdatypes.LayerVersionContentInput{}}
 	for _, r := range w.options.Runtimes {
@@ -75,7 +80,7 @@ func (w *work) input() *lambda.PublishLayerVersionInput {
 	return in
 }
 
-// unknownArchitectures tells whether a region refuses a layer because it does not
+// unknownArchitectures reports whether a region refused a layer because it does not
 // know the parameter: "CompatibleArchitectures are not supported in af-south-1".
 func unknownArchitectures(err error) bool {
 	var api smithy.APIError

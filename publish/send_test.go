@@ -60,6 +60,29 @@ func TestLostAnswer(t *testing.T) {
 	}
 }
 
+// TestLostAnswerNobodyKnows guards against looking again and again what has become
+// of a layer: a lookup between attempts to publish has attempts of its own.
+func TestLostAnswerNobodyKnows(t *testing.T) {
+	for name, do := range map[string]fakelambda.Action{
+		"half an answer": fakelambda.CutAnswer(200),
+		"throttled":      fakelambda.Throttle(0),
+		"broken":         fakelambda.CutRequest(0),
+	} {
+		t.Run(name, func(t *testing.T) {
+			api := fakelambda.New()
+			p := newPublisher(t, api, Options{Namespace: "test"})
+			dir, layers := newLayers(t, 1)
+			api.On(fakelambda.Rule{Operation: fakelambda.PublishLayerVersion, Times: 1, Do: fakelambda.CutAnswer(0)})
+			api.On(fakelambda.Rule{Operation: fakelambda.ListLayerVersions, Skip: 1, Do: do})
+			_, err := publishAll(t.Context(), p, dir, layers)
+			const want = "layer layer-1 (layer-1.zip): the answer to the upload was lost, and whether Lambda has published the layer could not be looked up: "
+			if n := api.Count(fakelambda.ListLayerVersions); err == nil || !strings.HasPrefix(err.Error(), want) || n != 1+maxAttempts {
+				t.Errorf("there were %d calls, want %d; got error %v", n, 1+maxAttempts, err)
+			}
+		})
+	}
+}
+
 // TestProgress guards against a bar that goes astray: bytes of the zip, not of the
 // request or of what is read to sign it, from 0 again for each attempt.
 func TestProgress(t *testing.T) {
@@ -83,8 +106,9 @@ func TestProgress(t *testing.T) {
 	if len(r.with("look up us-east-1 layer-1")) != 1 || len(r.with("upload us-east-1 layer-1")) != 1 || len(done) != 1 {
 		t.Fatalf("got %q", r.lines)
 	}
-	// Head, zip, tail and end of two attempts.
-	attempt := fmt.Sprintf(`0( \d+)* %d %[1]d`, size)
+	// Head, zip and tail of two attempts. The end is not read if the answer is
+	// there first.
+	attempt := fmt.Sprintf(`0( \d+)* %d`, size)
 	if want := fmt.Sprintf(`^done us-east-1 layer-1: <nil>, sent \[%s %[1]s\] of %d$`, attempt, size); !regexp.MustCompile(want).MatchString(done[0]) {
 		t.Errorf("got %q, want %s", done[0], want)
 	}

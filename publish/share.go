@@ -10,8 +10,8 @@ import (
 	"github.com/pkg/errors"
 )
 
-// share lets others use the version. The name of a statement in the version's
-// policy says whom it is for, so that none is made twice.
+// share lets others use the version. Each statement of the version's policy is
+// named after whom it is for, so that none is added twice.
 func (w *work) share(ctx context.Context) error {
 	for _, with := range w.options.ShareWith {
 		in := &lambda.AddLayerVersionPermissionInput{
@@ -27,11 +27,24 @@ func (w *work) share(ctx context.Context) error {
 		case strings.HasPrefix(with, "o-"):
 			in.Principal, in.OrganizationId = aws.String("*"), &with
 		}
-		_, err := w.lambda.AddLayerVersionPermission(ctx, in, w.call)
-		var there *lambdatypes.ResourceConflictException
-		if err != nil && !errors.As(err, &there) {
+		_, err := w.lambda.AddLayerVersionPermission(ctx, in, w.shareCall)
+		if err != nil && (!conflicts(err) || atTheSameTime(err)) {
 			return errors.WithMessagef(explain(err), "it is published, but not shared with %s", with)
 		}
 	}
 	return nil
+}
+
+// conflicts reports whether Lambda answered ResourceConflictException. It does so if
+// the statement exists already, and while it is making another change
+// (AddLayerVersionPermission, Errors).
+func conflicts(err error) bool {
+	var conflict *lambdatypes.ResourceConflictException
+	return errors.As(err, &conflict)
+}
+
+// atTheSameTime reports whether Lambda refused a change because it was making
+// another one. Only the message shows which: an existing statement "already exists".
+func atTheSameTime(err error) bool {
+	return conflicts(err) && !strings.Contains(err.Error(), "already exists")
 }

@@ -45,3 +45,20 @@ func TestShare(t *testing.T) {
 		t.Errorf("got %+v, want %s", r, denied)
 	}
 }
+
+// TestShareAtTheSameTime guards against a version that is said to be shared, and is
+// not, since Lambda was at work for somebody else: a conflict is not always about a
+// statement that is there already.
+func TestShareAtTheSameTime(t *testing.T) {
+	for _, times := range []int{maxAttempts - 1, maxAttempts} {
+		api := fakelambda.New()
+		p := newPublisher(t, api, Options{Namespace: "test", ShareWith: []string{"all"}})
+		dir, layers := newLayers(t, 1)
+		api.On(fakelambda.Rule{Operation: fakelambda.AddLayerVersionPermission, Times: times, Do: fakelambda.Fail(409, "ResourceConflictException",
+			"The operation cannot be performed at this time. Another operation is in progress.")})
+		_, err := publishAll(t.Context(), p, dir, layers)
+		if shared := api.Policy(arnOf(layers[0])) != ""; shared != (err == nil) || shared != (times < maxAttempts) {
+			t.Errorf("after %d conflicts: shared %t, error %v", times, shared, err)
+		}
+	}
+}

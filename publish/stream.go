@@ -14,14 +14,14 @@ import (
 	"github.com/pkg/errors"
 )
 
-// noZip is how the SDK writes the member ZipFile of a request without one. It is
-// in the JSON only once: within a string its quotes would be escaped.
+// noZip is how the SDK writes an empty zip into the request's JSON. It occurs there
+// only once: in any string, the quotes would be escaped.
 var noZip = []byte(`"ZipFile":""`)
 
-// streamZip puts a zip into the request of a PublishLayerVersion call whose input
-// has an empty one. The SDK by itself holds a zip and its base64 in memory, five
-// times its size in all; this way it is read while it is sent, once for each
-// attempt, and once before for the request's signature.
+// streamZip puts a zip into the request of a PublishLayerVersion call whose input has
+// an empty one. The SDK would keep the zip and its base64 in memory, five times its
+// size in all. Here the zip is read while it is sent: once for each attempt, and once
+// before for the signature.
 func streamZip(zip io.ReaderAt, size int64) func(*middleware.Stack) error {
 	return func(stack *middleware.Stack) error {
 		return stack.Serialize.Insert(middleware.SerializeMiddlewareFunc("StreamZip",
@@ -36,7 +36,7 @@ func streamZip(zip io.ReaderAt, size int64) func(*middleware.Stack) error {
 				}
 				head, tail, ok := bytes.Cut(written, noZip)
 				if !ok {
-					return out, metadata, errors.New("the request has no place for a zip")
+					return out, metadata, errors.New("the request has no empty zip to replace")
 				}
 				body := newZipBody(string(head)+`"ZipFile":"`, zip, size, `"`+string(tail))
 				digest := sha256.New()
@@ -55,7 +55,8 @@ func streamZip(zip io.ReaderAt, size int64) func(*middleware.Stack) error {
 	}
 }
 
-// zipBody is a text around the base64 of a zip, as an [io.ReadSeeker].
+// zipBody is the body of a request: the base64 of a zip between two pieces of text. It
+// is an [io.ReadSeeker], so that it can be sent again.
 type zipBody struct {
 	head, tail string
 	zip        io.ReaderAt
@@ -64,8 +65,8 @@ type zipBody struct {
 	raw, coded []byte
 }
 
-// zipChunk is how many bytes of a zip are encoded at a time: three of them make
-// four characters.
+// zipChunk is how many bytes of a zip are encoded at a time. It is a multiple of three:
+// base64 makes four characters of three bytes.
 const zipChunk = 3 << 13
 
 func newZipBody(head string, zip io.ReaderAt, size int64, tail string) *zipBody {
@@ -97,7 +98,7 @@ func (b *zipBody) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// encode reads from the zip's base64, beginning at its character at.
+// encode reads the zip's base64 from the character with the index at.
 func (b *zipBody) encode(p []byte, at int64) (int, error) {
 	start, skip := at/4*3, int(at%4)
 	raw := b.raw[:min(int64(len(b.raw)), b.size-start, int64(len(p)+skip+3)/4*3)]

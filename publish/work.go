@@ -34,17 +34,17 @@ func (j *job) newWork(l *types.Layer) *work {
 	}
 }
 
-// wrap says of an error which layer it is about.
+// wrap explains an error and says which layer it is about.
 func (w *work) wrap(err error) error {
 	return errors.WithMessagef(explain(err), "layer %s (%s)", w.layer.Name, w.layer.File)
 }
 
-// lookUp sets the version if the region has the layer already.
+// lookUp records the version if the region has the layer already.
 func (w *work) lookUp(ctx context.Context) error {
 	w.progress.LookUp(w.target)
 	after := int64(0)
 	if w.options.Force {
-		after = math.MaxInt64 // only what the newest one is
+		after = math.MaxInt64 // only to learn the newest number
 	}
 	found, newest, err := w.find(ctx, after)
 	w.newest = newest
@@ -59,10 +59,11 @@ func (w *work) lookUp(ctx context.Context) error {
 	return nil
 }
 
-// find returns the version with the layer's content that is newer than the one
-// with the number after, or nil, and the number of the newest. Lambda lists
-// versions without their digests, so they are looked at one by one, newest first:
-// the first one is it for an unchanged image.
+// find returns the newest version that has the layer's content, or nil if none has.
+// It looks only at versions with a higher number than after. newest is the highest
+// number there is. Lambda lists versions without their digests, so each one has to be
+// asked for; they are listed newest first, and for an unchanged image the first is
+// the right one.
 func (w *work) find(ctx context.Context, after int64) (found *lambda.GetLayerVersionOutput, newest int64, err error) {
 	pages := lambda.NewListLayerVersionsPaginator(w.lambda, &lambda.ListLayerVersionsInput{LayerName: &w.layer.Name},
 		func(o *lambda.ListLayerVersionsPaginatorOptions) { o.StopOnDuplicateToken = true })
@@ -91,11 +92,11 @@ func (w *work) find(ctx context.Context, after int64) (found *lambda.GetLayerVer
 	return nil, newest, nil
 }
 
-// checkSize refuses what Lambda would refuse after the upload.
+// checkSize refuses before the upload what Lambda would refuse after it.
 func (w *work) checkSize() error {
 	switch l := w.layer; {
 	case l.UncompressedSize >= types.MaxUnzippedSize: // Lambda says "smaller than"
-		return errors.Errorf("it is %s unzipped, and Lambda takes no layer of %s or more, not from S3 either: make the image's layer smaller, or split it in two",
+		return errors.Errorf("it is %s unzipped, and Lambda takes no layer of %s or more, not even from S3: make the image's layer smaller, or split it in two",
 			types.FormatSize(l.UncompressedSize), types.FormatSize(types.MaxUnzippedSize))
 	case l.CodeSize > types.MaxDirectUpload && w.bucket == "":
 		return errors.Errorf("its zip is %s, and Lambda takes %s in a request: name an S3 bucket for larger ones with --s3-bucket",
@@ -104,7 +105,7 @@ func (w *work) checkSize() error {
 	return nil
 }
 
-// publish makes a new version if the region has none, and shares it.
+// publish publishes the layer if the region does not have it, and shares it.
 func (w *work) publish(ctx context.Context) error {
 	if w.version.ARN == "" {
 		err := w.send(ctx)
@@ -118,15 +119,16 @@ func (w *work) publish(ctx context.Context) error {
 	return w.share(ctx)
 }
 
-// arn is that of a layer version (GetLayerVersion, LayerVersionArn).
+// arn matches the ARN of a layer version (GetLayerVersion, LayerVersionArn), in any
+// partition.
 var arn = regexp.MustCompile(`^arn:[a-z0-9-]+:lambda:[a-z0-9-]+:[0-9]{12}:layer:([a-zA-Z0-9_-]+):([0-9]+)$`)
 
-// accept takes an ARN for the version's, unless it is none of a version of the
-// layer: it goes to files that others read, and to the terminal.
+// accept records the version's ARN. It refuses anything but the ARN of a version of
+// this layer, since it goes to the terminal and into files that others read.
 func (w *work) accept(s *string) error {
 	match := arn.FindStringSubmatch(aws.ToString(s))
 	if match == nil || match[1] != w.layer.Name {
-		return errors.Errorf("Lambda's answer has %q for the ARN of a version of the layer", aws.ToString(s))
+		return errors.Errorf("Lambda answered %q where the ARN of a version of the layer should be", aws.ToString(s))
 	}
 	number, err := strconv.ParseInt(match[2], 10, 64)
 	if err != nil {

@@ -1,11 +1,11 @@
-// Package types holds the nouns that reading an image and publishing layers
-// have in common.
+// Package types defines what the conversion of images and the publishing of layers have
+// in common.
 package types
 
 import "github.com/opencontainers/go-digest"
 
-// Zip is a zip file ready for Lambda: a layer's content or a function's deployment
-// package.
+// Zip is a zip file that is ready for Lambda: the content of a layer, or the deployment
+// package of a function.
 type Zip struct {
 	// File is the zip's name in the output directory; empty in a report once the
 	// zip is no longer there.
@@ -14,7 +14,7 @@ type Zip struct {
 	CodeSha256 string `json:"codeSha256"`
 	// CodeSize is the zip's size in bytes.
 	CodeSize int64 `json:"codeSize"`
-	// UncompressedSize is the size in bytes of the files in the zip together.
+	// UncompressedSize is the total size in bytes of the files in the zip.
 	UncompressedSize int64 `json:"uncompressedSize"`
 	// Files is the number of entries in the zip other than directories.
 	Files int `json:"files"`
@@ -22,59 +22,58 @@ type Zip struct {
 
 // Layer is a Lambda layer made from one image layer, or from several merged.
 type Layer struct {
-	// Name is the Lambda layer's name: NAMESPACE-sha256-HEX, or what the user
-	// calls it.
+	// Name is the Lambda layer's name: NAMESPACE-sha256-HEX, or the one that the
+	// user gave it.
 	Name string `json:"name"`
-	// Digest identifies the content by where it comes from: the DiffID of the
-	// image layer, or of several their chain ID (OCI image spec, config.md).
+	// Digest identifies the content by its origin: the DiffID of the image layer,
+	// or the chain ID of several (OCI image spec, config.md).
 	Digest digest.Digest `json:"digest"`
-	// DiffIDs are the digests of the uncompressed tars of the image layers
-	// that the Lambda layer holds, lowest first (OCI image spec, config.md).
+	// DiffIDs are the image layers that the Lambda layer was made from, the lowest
+	// first. Each is the digest of an uncompressed tar (OCI image spec, config.md).
 	DiffIDs []digest.Digest `json:"diffIDs"`
 	Zip
-	// Regions are the published versions of the layer by region; nil before that.
+	// Regions has the layer's version in each region; nil until it is published.
 	Regions map[string]Version `json:"regions,omitempty"`
 }
 
-// Version is a layer version that a region has.
+// Version is a layer version in a region.
 type Version struct {
 	ARN string `json:"arn"`
 	// Account is the AWS account that owns it.
 	Account string `json:"account"`
-	// Found tells that it was there already, and has not been published now.
+	// Found is set if the version was there before.
 	Found bool `json:"alreadyThere"`
 }
 
-// Image is what a conversion says of the image that it read.
+// Image describes an image that was converted.
 type Image struct {
 	// Name is the image as the user named it.
 	Name string `json:"image"`
-	// ID is the digest of the image's config, which is the same wherever the
-	// image is.
+	// ID is the digest of the image's config. It is the same in every source.
 	ID digest.Digest `json:"imageID"`
 	// Digest is the digest of the image's manifest; empty where the source
 	// has none (Docker engine, docker-archive).
 	Digest digest.Digest `json:"digest,omitempty"`
-	// EngineID is the ID by which the engine that the image comes from lists it:
-	// the digest of its config, manifest or index, as the engine's image store
-	// has it. It is not in the report, which is the same wherever an image is.
+	// EngineID is the ID under which the engine lists the image. Depending on the
+	// engine's image store, it is the digest of the config, the manifest or the
+	// index. It is not in the report, which does not depend on the source.
 	EngineID digest.Digest `json:"-"`
 	// Platform is OS/ARCHITECTURE, or OS/ARCHITECTURE/VARIANT.
 	Platform string `json:"platform"`
 	// Layers are the Lambda layers in the order in which Lambda merges them.
 	Layers []Layer `json:"layers"`
-	// EmptyLayers is the number of the image's layers from which nothing is in
-	// the Lambda layers or the function.
+	// EmptyLayers is how many of the image's layers have nothing in the Lambda
+	// layers or the function.
 	EmptyLayers int `json:"emptyLayers"`
-	// Function is the tree below /var/task; nil if the image has none.
+	// Function has the files below /var/task; nil if there are none.
 	Function *Zip `json:"function,omitempty"`
-	// Largest are the files or directories that take most of the space, the
-	// largest first.
+	// Largest are the files and directories that take up most space, the largest
+	// first.
 	Largest []Usage `json:"-"`
 }
 
-// UncompressedSize is the size in bytes of all that is to be unzipped, layers
-// and function.
+// UncompressedSize returns the size in bytes of the layers and the function together,
+// unzipped.
 func (i *Image) UncompressedSize() (n int64) {
 	for _, l := range i.Layers {
 		n += l.UncompressedSize
@@ -85,13 +84,13 @@ func (i *Image) UncompressedSize() (n int64) {
 	return n
 }
 
-// Usage is how much a file or directory takes.
+// Usage is the size of a file or directory.
 type Usage struct {
 	Path string // in the image
-	Size int64  // in bytes, of the files in it together
+	Size int64  // in bytes, with all that is in it
 }
 
-// LayerName is the name that Lambda knows a layer by.
+// LayerName returns the name of a Lambda layer: NAMESPACE-ALGORITHM-HEX.
 func LayerName(namespace string, d digest.Digest) string {
 	return namespace + "-" + d.Algorithm().String() + "-" + d.Encoded()
 }
