@@ -108,7 +108,7 @@ type row struct{ what, program, against, ratio, goal string }
 
 // printRow prints a row of a Markdown table that is good to read as it is.
 func printRow(point string, r row) {
-	fmt.Printf("| %-7s | %-54s | %10s | %10s | %8s | %-9s |\n", point, r.what, r.program, r.against, r.ratio, r.goal)
+	fmt.Printf("| %-7s | %-62s | %10s | %10s | %8s | %-9s |\n", point, r.what, r.program, r.against, r.ratio, r.goal)
 }
 
 // skipped is the row of what cannot be measured here.

@@ -58,12 +58,12 @@ func (b *bench) peaks(source, name string, size int64, env ...string) (rows []ro
 			return nil, err
 		}
 		rows = append(rows, row{
-			what:    fmt.Sprintf("memory, 2 GiB image, %s, GOMAXPROCS=%s", source, cores),
+			what:    fmt.Sprintf("memory, 2 GiB, %s, GOMAXPROCS=%s", source, cores),
 			program: fmt.Sprintf("%.0f MiB", float64(u.memory)/(1<<20)), goal: "<= 150",
 		})
 	}
 	return append(rows, row{
-		fmt.Sprintf("  files on disk; size of the image (%s)", source),
+		"  files on disk; size of the image",
 		megabytes(disk), megabytes(size), ratio(float64(disk) / float64(size)), "<= 1",
 	}), nil
 }
