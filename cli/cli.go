@@ -26,6 +26,11 @@ const (
 	exitSignal  = 128
 )
 
+// softMemory is from how many bytes on the garbage collector runs more often, so
+// that memory stays near what is in use, and does not grow to twice of that. An
+// ordinary image needs less.
+const softMemory = 96 << 20
+
 // usageError is what the user can mend on the command line.
 type usageError struct{ error }
 
@@ -41,6 +46,9 @@ func (i interrupted) Error() string { return i.signal.String() }
 // lets the program clean up, a second one ends it.
 func Main(ctx context.Context, args []string, out, errOut io.Writer) int {
 	stderr := &printer{w: errOut}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(softMemory)
+	}
 	logrus.SetOutput(io.Discard) // of containers/image; what matters comes back as errors
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

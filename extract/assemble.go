@@ -15,7 +15,7 @@ import (
 // layer, and says in result what they are.
 func (c *converter) assembleAll(ctx context.Context, result *types.Image, layers []keptLayer, o Options) error {
 	below, functions := byRoot(layers, c.roots, o.Warn)
-	addParents(below, c.roots.layer)
+	c.paths.addParents(below, c.roots.layer)
 	var groups []group
 	for i, entries := range below {
 		if len(entries) == 0 && len(functions[i]) == 0 && !layers[i].again {
@@ -35,14 +35,14 @@ func (c *converter) assembleAll(ctx context.Context, result *types.Image, layers
 		return errors.Errorf("%s %s", subject(layers), errTooMuch)
 	}
 	for i, g := range groups {
-		zip, err := c.assemble(ctx, o.Dir, "layer-"+strconv.Itoa(i+1)+".zip", g.entries)
+		zip, err := c.assemble(ctx, o.Dir, "layer-"+strconv.Itoa(i+1)+".zip", c.roots.layer, g.entries)
 		if err != nil {
 			return err
 		}
 		result.Layers = append(result.Layers, types.Layer{Digest: identity.ChainID(g.diffIDs), DiffIDs: g.diffIDs, Zip: zip})
 	}
 	if len(f) > 0 {
-		zip, err := c.assemble(ctx, o.Dir, "function.zip", f)
+		zip, err := c.assemble(ctx, o.Dir, "function.zip", c.roots.function, f)
 		if err != nil {
 			return err
 		}
@@ -59,25 +59,17 @@ func (c *converter) assembleAll(ctx context.Context, result *types.Image, layers
 	return nil
 }
 
-// assemble makes the zip name in dir with the entries. If that is just what
-// the first step made, it is that zip.
-func (c *converter) assemble(ctx context.Context, dir, name string, entries []*entry) (types.Zip, error) {
-	entries = parentsFirst(entries)
-	z := entries[0].zip
+// assemble makes the zip name in dir with the entries, all below root. If that is
+// just what the first step made, it is that zip.
+func (c *converter) assemble(ctx context.Context, dir, name, root string, entries []*entry) (types.Zip, error) {
+	entries = c.paths.parentsFirst(entries)
+	z := entries[0].content.zip
 	if z == nil || !z.holdsExactly(entries) {
 		var err error
-		if z, err = c.newZip(); err != nil {
+		if z, err = c.newZip(root); err != nil {
 			return types.Zip{}, err
 		}
-		for _, e := range entries {
-			if ctx.Err() != nil {
-				return types.Zip{}, ctx.Err()
-			}
-			if err := z.copyEntry(*e.header, e.zip, e.place); err != nil {
-				return types.Zip{}, err
-			}
-		}
-		if err := z.finish(); err != nil {
+		if err := z.copyAll(ctx, entries); err != nil {
 			return types.Zip{}, err
 		}
 	}

@@ -8,16 +8,21 @@ import (
 
 // bareDirs are directories that an image has only because a tar once put
 // something into them that no zip holds: it was deleted later, or is a device,
-// or is itself about what to delete. No tar says what they are like. The numbers
-// are those of the layers.
-type bareDirs map[string]int
+// or is itself about what to delete. No tar says what they are like. They are by
+// path, with their node and the number of the layer.
+type bareDirs map[string]bareDir
+
+type bareDir struct {
+	node  uint32
+	layer int
+}
 
 // add notes the directory that entry e of layer i makes, as far as the layers
 // above leave it.
 func (b bareDirs) add(e *entry, i int, above *overlay, at roots) {
-	dir := e.path
+	dir, node := e.path, e.node
 	if e.kind != kindOpaque {
-		dir = path.Dir(dir)
+		dir, node = path.Dir(dir), above.paths.parents[node]
 	}
 	for {
 		if _, ok := b[dir]; ok { // by a layer above
@@ -26,11 +31,11 @@ func (b bareDirs) add(e *entry, i int, above *overlay, at roots) {
 		if root, _ := at.of(dir); root == outside {
 			return
 		}
-		if !above.hides(&entry{path: dir, kind: kindDir}) {
-			b[dir] = i
+		if !above.hides(node, kindDir) {
+			b[dir] = bareDir{node, i}
 			return
 		}
-		dir = path.Dir(dir)
+		dir, node = path.Dir(dir), above.paths.parents[node]
 	}
 }
 
@@ -52,9 +57,8 @@ func (b bareDirs) keep(layers []keptLayer, at roots) {
 		needed(path.Dir(dir))
 	}
 	for _, dir := range slices.Sorted(maps.Keys(b)) {
-		e := &entry{path: dir, kind: kindDir, perm: 0o755} // and the time 0, to be the same always
-		root, _ := at.of(dir)
-		e.header = newHeader(e, root)
-		layers[b[dir]].kept = append(layers[b[dir]].kept, e)
+		d := b[dir]
+		e := &entry{path: dir, node: d.node, kind: kindDir, inZip: true, perm: 0o755} // and the time 0, to be the same always
+		layers[d.layer].kept = append(layers[d.layer].kept, e)
 	}
 }

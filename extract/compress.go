@@ -21,6 +21,9 @@ const (
 	windowSize = 32 << 10
 	// maxSegments bounds a batch of files that have little content or none.
 	maxSegments = 1024
+	// maxWorkers is how many batches are compressed at a time, each in some 3 MB:
+	// one core unpacks no faster than this many compress.
+	maxWorkers = 16
 	// level is klauspost/compress's: the size of zip -6 within a few per cent.
 	level = 6
 )
@@ -57,7 +60,7 @@ type segment struct {
 }
 
 func newCompressor() *compressor {
-	n := runtime.GOMAXPROCS(0)
+	n := min(runtime.GOMAXPROCS(0), maxWorkers)
 	c := &compressor{
 		slots: make(chan struct{}, 2*n+2),
 		work:  make(chan *batch, 2*n+2),
@@ -93,7 +96,7 @@ func (c *compressor) get(ctx context.Context) (*batch, error) {
 	case c.slots <- struct{}{}:
 		return c.batches.Get().(*batch), nil
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, context.Cause(ctx)
 	}
 }
 

@@ -60,7 +60,7 @@ func (c *converter) warnOfRoots(warn func(string)) {
 func subject(layers []keptLayer) string {
 	for _, l := range layers {
 		for _, e := range l.kept {
-			if e.header != nil && e.isCopy() {
+			if e.inZip && e.isCopy() {
 				return "with hard links as copies the image has"
 			}
 		}

@@ -22,8 +22,9 @@ type converter struct {
 	overlap    string             // names the root that is a link and cannot be followed
 	algorithms []digest.Algorithm // that layers are hashed with, SHA-256 first
 	wanted     wantedPaths
-	paths      atomic.Int64 // the number of entries in all layers so far
-	linkBytes  atomic.Int64 // what symbolic links take up at the moment
+	memory     budget       // for paths and what is known about them
+	paths      *pathTree    // of all layers, once they are read
+	unpacked   atomic.Int64 // the size of the files so far, in all layers
 	mu         sync.Mutex
 	zips       []*zipFile
 }
@@ -59,11 +60,15 @@ func (c *converter) repackAll(ctx context.Context, src Source, progress Progress
 		if layers == nil { // another digest algorithm is needed
 			continue
 		}
-		missing, err := resolve(ctx, layers, c.roots, c.wanted)
+		c.paths = newPathTree(&c.memory)
+		if err := c.paths.addAll(layers); err != nil {
+			return nil, nil, err
+		}
+		missing, err := resolve(ctx, layers, c.paths, c.roots, c.wanted)
 		if err != nil {
 			return nil, nil, err
 		}
-		kept, err := visible(ctx, layers, c.roots)
+		kept, err := visible(ctx, layers, c.paths, c.roots)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -139,11 +144,11 @@ func (c *converter) read(ctx context.Context, src Source, progress Progress) (*I
 	return img, layers, nil
 }
 
-// newZip creates a zip in the converter's directory.
-func (c *converter) newZip() (*zipFile, error) {
+// newZip creates a zip in the converter's directory, for what is below root.
+func (c *converter) newZip(root string) (*zipFile, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	z, err := createZip(filepath.Join(c.dir, fmt.Sprintf("%d.zip", len(c.zips))))
+	z, err := createZip(filepath.Join(c.dir, fmt.Sprintf("%d.zip", len(c.zips))), root)
 	if err == nil {
 		c.zips = append(c.zips, z)
 	}
@@ -156,8 +161,9 @@ func (c *converter) reset() {
 		z.close()
 		os.Remove(z.path)
 	}
-	c.zips = nil
-	c.paths.Store(0)
+	c.zips, c.paths = nil, nil
+	c.memory.taken.Store(0)
+	c.unpacked.Store(0)
 }
 
 // close stops the workers and closes the zips, which stay on disk.

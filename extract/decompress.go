@@ -4,10 +4,10 @@ import (
 	"bufio"
 	"bytes"
 	"compress/bzip2"
+	"context"
 	"io"
 	"sync"
 
-	"github.com/klauspost/compress/zstd"
 	"github.com/pkg/errors"
 	"github.com/xi2/xz"
 )
@@ -51,12 +51,7 @@ func (c Compression) Decompress(r *bufio.Reader) (io.ReadCloser, error) {
 	case Gzip:
 		return newGunzipper(r)
 	case Zstd:
-		z, err := zstd.NewReader(r,
-			zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
-		if err != nil {
-			return nil, errors.Wrap(err, "zstd")
-		}
-		return z.IOReadCloser(), nil
+		return newZstdReader(r)
 	case Bzip2:
 		return io.NopCloser(bzip2.NewReader(r)), nil
 	case Xz:
@@ -65,18 +60,16 @@ func (c Compression) Decompress(r *bufio.Reader) (io.ReadCloser, error) {
 	return io.NopCloser(r), nil
 }
 
-// xzReader holds the right to have a dictionary, which a stream can make as large
-// as maxDictionary: one at a time has.
+// xzReader holds its part of windows until it is closed: a stream can make its
+// dictionary as large as maxDictionary.
 type xzReader struct {
 	io.Reader
 	release func()
 }
 
-var xzSlot = make(chan struct{}, 1)
-
 func newXzReader(r io.Reader) (io.ReadCloser, error) {
-	xzSlot <- struct{}{}
-	release := sync.OnceFunc(func() { <-xzSlot })
+	_ = windows.Acquire(context.Background(), maxDictionary) // as frameReader.hold does
+	release := sync.OnceFunc(func() { windows.Release(maxDictionary) })
 	z, err := xz.NewReader(r, maxDictionary)
 	if err != nil {
 		release()
@@ -99,6 +92,8 @@ func xzError(err error) error {
 }
 
 func (z *xzReader) Close() error {
+	z.Reader = nil
+	collectLarge(maxDictionary)
 	z.release()
 	return nil
 }

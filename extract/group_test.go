@@ -17,10 +17,8 @@ import (
 
 // filesOf returns entries for paths with the sizes of their content.
 func filesOf(sizes map[string]int64) (entries []*entry) {
-	z := new(zipFile)
 	for p, n := range sizes {
-		entries = append(entries, &entry{path: p, kind: kindFile, zip: z, place: len(z.sizes)})
-		z.sizes = append(z.sizes, n)
+		entries = append(entries, &entry{path: p, kind: kindFile, content: content{size: uint32(n)}})
 	}
 	return entries
 }

@@ -53,8 +53,5 @@ func (e *entry) takeMetadata(perm uint16, modTime int64) {
 		return
 	}
 	e.perm, e.modTime = perm, modTime
-	if e.header != nil {
-		setMetadata(e.header, e)
-		e.changed = true
-	}
+	e.changed = true
 }

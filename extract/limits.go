@@ -16,16 +16,34 @@ const (
 	maxPath = 4095
 	// maxDepth is the number of components of a path.
 	maxDepth = 256
-	// maxPaths is the number of entries below the roots in all layers together,
-	// and of paths with their directories. Each takes some 500 bytes of memory.
-	maxPaths = 3_000_000
+	// maxMemory is how much memory in bytes paths and all that is known of them
+	// may take (see budget): enough for 300,000 files with paths of 100 bytes,
+	// more than anybody gets into what Lambda takes. The Go runtime may take as
+	// much again until it collects what is no longer used.
+	maxMemory = 128 << 20
+	// entrySize is what an entry of a layer takes besides its path, with its
+	// places in lists; pathNodeSize what a component of a path takes, and
+	// overlayNodeSize what an overlay takes for it, in bytes.
+	entrySize       = 160
+	pathNodeSize    = 100
+	overlayNodeSize = 16
 	// maxContent is how much a layer may have below the roots, and how much may
 	// remain of all layers, in bytes. It is more than Lambda takes: layers above
 	// may delete some of it, and a dry run should show what is too large.
 	maxContent = 4 * types.MaxUnzippedSize
+	// maxAllContent is how much all layers together may have below the roots, in
+	// bytes, of which other layers delete or replace what is over maxContent. It
+	// bounds the time for compressing.
+	maxAllContent = 4 * maxContent
+	// wantedSize is what a path outside the roots takes that hard links lead to,
+	// and placeSize where a target is, in bytes.
+	wantedSize = 48
+	placeSize  = 16
 	// maxWindow bounds the memory that a zstd stream may ask for, in bytes. It
 	// is what `zstd --long` uses by default.
 	maxWindow = 128 << 20
+	// usualWindow is the largest of zstd's without --long or --ultra, in bytes.
+	usualWindow = 8 << 20
 	// maxDictionary is likewise for xz: what `xz -9` uses.
 	maxDictionary = 64 << 20
 	// maxWarnings is how many things that are left out are named.
@@ -33,10 +51,8 @@ const (
 	// maxHops is how many links may lead from one to the next. It is containerd's
 	// bound for symbolic links; Linux's own is 40.
 	maxHops = 255
-	// maxLinkBytes is how much memory the symbolic links of the layers that are
-	// read at a time may take, and linkNodeSize what each of them and of the
-	// directories above takes besides its name and text, in bytes.
-	maxLinkBytes = 48 << 20
+	// linkNodeSize is what a symbolic link and each directory above one take
+	// besides name and text while their layer is read, in bytes.
 	linkNodeSize = 96
 	// maxLinkSteps bounds the time for following a layer's symbolic links, in
 	// path components.
@@ -47,8 +63,6 @@ const (
 )
 
 var errTooMuch = errors.Errorf("more than %d MB below /opt and /var/task; Lambda takes %d MB in all", maxContent>>20, types.MaxUnzippedSize>>20)
-
-var errTooManyPaths = errors.Errorf("the image has more than %d paths below /opt and /var/task", maxPaths)
 
 // checkPath refuses a path that no container has.
 func checkPath(p string) error {

@@ -3,7 +3,6 @@ package extract
 import (
 	"path"
 	"strings"
-	"sync/atomic"
 
 	"github.com/pkg/errors"
 )
@@ -17,21 +16,24 @@ import (
 // It is one table of path components, with the links and the directories above
 // them; what is not in it is taken for a directory.
 type linkTree struct {
-	children map[edge]int
+	children map[edge]uint32
 	targets  []string // of each node's link, empty for a directory; the first one is the image's root
-	bytes    int64    // of memory, taken from budget
-	budget   *atomic.Int64
+	bytes    int      // of memory, taken from budget
+	budget   *budget
 	steps    int // of all paths so far that led through links
 
 	dir, resolved string // the directory asked for last, and where it leads
 }
 
-func newLinkTree(budget *atomic.Int64) *linkTree {
-	return &linkTree{children: make(map[edge]int), targets: make([]string, 1), budget: budget}
+// unknown is the node of a path that the tree does not have.
+const unknown = 1<<32 - 1
+
+func newLinkTree(b *budget) *linkTree {
+	return &linkTree{children: make(map[edge]uint32), targets: make([]string, 1), budget: b}
 }
 
 // release gives the memory back to the budget.
-func (t *linkTree) release() { t.budget.Add(-t.bytes) }
+func (t *linkTree) release() { t.budget.give(t.bytes) }
 
 // enter follows an entry's path, and a hard link's target, through the links so
 // far, and then takes the entry in. text is what a symbolic link holds.
@@ -61,7 +63,7 @@ func (t *linkTree) enter(e *entry, text string) (err error) {
 
 // text returns what the symbolic link at a path holds, nothing if there is none.
 func (t *linkTree) text(name string) string {
-	if at := t.find(name); at > 0 {
+	if at := t.find(name); at != unknown {
 		return t.targets[at]
 	}
 	return ""
@@ -72,11 +74,11 @@ func (t *linkTree) add(name, text string) error {
 	if len(text) > maxPath {
 		return errTooLongLink(text)
 	}
-	at := 0
+	at := uint32(0)
 	for part := range strings.SplitSeq(name, "/") {
 		child, ok := t.children[edge{at, part}]
 		if !ok {
-			child = len(t.targets)
+			child = uint32(len(t.targets))
 			t.targets = append(t.targets, "")
 			t.children[edge{at, strings.Clone(part)}] = child
 			if err := t.take(linkNodeSize + len(part)); err != nil {
@@ -92,17 +94,14 @@ func (t *linkTree) add(name, text string) error {
 
 // take takes n bytes from the budget.
 func (t *linkTree) take(n int) error {
-	t.bytes += int64(n)
-	if t.budget.Add(int64(n)) > maxLinkBytes {
-		return errors.Errorf("the image's symbolic links take more than %d MB of memory", maxLinkBytes>>20)
-	}
-	return nil
+	t.bytes += n
+	return t.budget.take(n)
 }
 
 // remove records that there is something else than a symbolic link at a path: a
 // directory, which leaves what is below it as it is, or not.
 func (t *linkTree) remove(name string, isDir bool) {
-	parent, at := 0, 0
+	parent, at := uint32(0), uint32(0)
 	last := ""
 	for part := range strings.SplitSeq(name, "/") {
 		child, ok := t.children[edge{at, part}]
@@ -144,8 +143,7 @@ func (t *linkTree) resolve(name string) (string, error) {
 	if !t.leadsThrough(name) {
 		return name, nil
 	}
-	resolved, at := "", 0 // at is the node of resolved, or unknown
-	const unknown = -1
+	resolved, at := "", uint32(0) // at is the node of resolved, or unknown
 	for rest, hops := name, 0; rest != ""; {
 		if t.steps++; t.steps > maxLinkSteps {
 			return "", errors.New("the paths of the layer lead through too many symbolic links")
@@ -160,7 +158,7 @@ func (t *linkTree) resolve(name string) (string, error) {
 			at = t.find(resolved)
 			continue
 		}
-		next, ok := unknown, false
+		next, ok := uint32(unknown), false
 		if at != unknown {
 			next, ok = t.children[edge{at, part}]
 		}
@@ -190,7 +188,7 @@ func (t *linkTree) resolve(name string) (string, error) {
 
 // leadsThrough reports whether a clean path leads through a link.
 func (t *linkTree) leadsThrough(name string) bool {
-	at := 0
+	at := uint32(0)
 	for part := range strings.SplitSeq(name, "/") {
 		child, ok := t.children[edge{at, part}]
 		if !ok {
@@ -204,16 +202,16 @@ func (t *linkTree) leadsThrough(name string) bool {
 	return false
 }
 
-// find returns the node of a clean path without links, -1 if there is none.
-func (t *linkTree) find(name string) int {
-	at := 0
+// find returns the node of a clean path without links, unknown if there is none.
+func (t *linkTree) find(name string) uint32 {
+	at := uint32(0)
 	for part := range strings.SplitSeq(name, "/") {
 		if part == "" { // the image's root
 			break
 		}
 		child, ok := t.children[edge{at, part}]
 		if !ok {
-			return -1
+			return unknown
 		}
 		at = child
 	}

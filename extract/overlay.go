@@ -1,19 +1,12 @@
 package extract
 
-import "strings"
-
-// overlay remembers what some layers hold and delete, as a tree of path
-// components, so that a layer below them can ask which of its entries stay.
-// The tree is one table: it may have millions of nodes.
+// overlay remembers what some layers hold and delete, so that a layer below them
+// can ask which of its entries stay.
 type overlay struct {
-	children map[edge]int
-	nodes    []node // the first one is the image's root
-}
-
-// edge leads from a node to one of its children.
-type edge struct {
-	parent int
-	name   string
+	paths *pathTree
+	nodes map[uint32]node // of paths; where there is one, there is one of each directory above
+	only  []bool          // which nodes of paths matter; nil for all
+	err   error           // there are too many
 }
 
 type node struct {
@@ -23,36 +16,38 @@ type node struct {
 	explicit bool // an entry names this very path, not only one below it
 }
 
+// leaves reports whether there may be something below the node's path.
+func (n node) leaves() bool { return !n.whiteout && !n.opaque && n.kinds&^setOf(kindDir) == 0 }
+
 // kindSet is a set of the kinds that a path has had.
 type kindSet uint8
 
 func setOf(k kind) kindSet { return 1 << k }
 
-func newOverlay() *overlay {
-	return &overlay{children: make(map[edge]int), nodes: make([]node, 1)}
+func newOverlay(paths *pathTree) *overlay {
+	return &overlay{paths: paths, nodes: make(map[uint32]node)}
 }
 
-// full reports that there are more paths than maxPaths.
-func (o *overlay) full() bool { return len(o.nodes) > maxPaths }
+// release gives the overlay's memory back.
+func (o *overlay) release() { o.paths.budget.give(len(o.nodes) * overlayNodeSize) }
 
 // add records an entry: at its path what it is, above it directories. Engines make
 // these for what is deleted too.
 func (o *overlay) add(e *entry) {
-	at := 0
-	for part := range strings.SplitSeq(e.path, "/") {
-		if part == "" || o.full() { // the image's root
-			break
-		}
-		o.nodes[at].kinds |= setOf(kindDir)
-		child, ok := o.children[edge{at, part}]
-		if !ok {
-			child = len(o.nodes)
-			o.nodes = append(o.nodes, node{})
-			o.children[edge{at, part}] = child
-		}
-		at = child
+	if o.err != nil {
+		return
 	}
-	switch n := &o.nodes[at]; e.kind {
+	for at := e.node; at != 0; {
+		at = o.paths.parents[at]
+		n := o.nodes[at]
+		if n.kinds&setOf(kindDir) != 0 {
+			break // so are those above
+		}
+		n.kinds |= setOf(kindDir)
+		o.set(at, n)
+	}
+	n := o.nodes[e.node]
+	switch e.kind {
 	case kindWhiteout:
 		n.whiteout = true
 	case kindOpaque:
@@ -62,42 +57,51 @@ func (o *overlay) add(e *entry) {
 		n.kinds |= setOf(e.kind)
 		n.explicit = true
 	}
+	o.set(e.node, n)
 }
 
-// find returns what the overlay has at a path; clear is false if something
-// above the path leaves no room for it: a whiteout, an opaque directory,
-// anything that is not a directory.
-func (o *overlay) find(path string) (n node, clear bool) {
-	at := 0
-	for part := range strings.SplitSeq(path, "/") {
-		if part == "" {
-			break
+func (o *overlay) set(at uint32, n node) {
+	if o.only != nil && !o.only[at] {
+		return
+	}
+	before := len(o.nodes)
+	o.nodes[at] = n
+	if len(o.nodes) > before {
+		if err := o.paths.budget.take(overlayNodeSize); err != nil {
+			o.err = err
 		}
-		if n := o.nodes[at]; n.whiteout || n.opaque || n.kinds&^setOf(kindDir) != 0 {
+	}
+}
+
+// find returns what the overlay has at a node; clear is false if something
+// above it leaves no room for it: a whiteout, an opaque directory, anything that
+// is not a directory.
+func (o *overlay) find(at uint32) (n node, clear bool) {
+	if len(o.nodes) == 0 {
+		return node{}, true
+	}
+	for up := at; up != 0; {
+		up = o.paths.parents[up]
+		if !o.nodes[up].leaves() {
 			return node{}, false
 		}
-		child, ok := o.children[edge{at, part}]
-		if !ok {
-			return node{}, true
-		}
-		at = child
 	}
 	return o.nodes[at], true
 }
 
-// hides reports whether unzipping over e what the overlay's layers hold would
-// not give the image's tree, so that e has to be left out: e is deleted by one
-// of them, or there is something else than e's kind at its path or in the place
-// of a directory above it. A file over a file and a directory over a directory
-// are what unzipping does right; what it does about links depends on the
-// program, so a link stays only where nothing comes over it.
-func (o *overlay) hides(e *entry) bool {
-	n, clear := o.find(e.path)
+// hides reports whether unzipping over an entry of kind k what the overlay's layers
+// hold would not give the image's tree, so that it has to be left out: it is
+// deleted by one of them, or there is something else than its kind at its path or
+// in the place of a directory above it. A file over a file and a directory over a
+// directory are what unzipping does right; what it does about links depends on
+// the program, so a link stays only where nothing comes over it.
+func (o *overlay) hides(at uint32, k kind) bool {
+	n, clear := o.find(at)
 	switch {
 	case !clear || n.whiteout:
 		return true
-	case e.kind == kindFile || e.kind == kindDir:
-		return n.kinds&^setOf(e.kind) != 0
+	case k == kindFile || k == kindDir:
+		return n.kinds&^setOf(k) != 0
 	default:
 		return n.kinds != 0
 	}
@@ -108,12 +112,12 @@ func (o *overlay) hides(e *entry) bool {
 // (Whiteouts do not concern their own layer. The overlay has one where an entry
 // came and went again.)
 func (o *overlay) replaces(e *entry) bool {
-	n, clear := o.find(e.path)
+	n, clear := o.find(e.node)
 	return !clear || n.explicit || n.whiteout || n.kinds != 0 && e.kind != kindDir
 }
 
-// isDir reports whether the overlay's layers leave a directory at the path.
-func (o *overlay) isDir(path string) bool {
-	n, clear := o.find(path)
+// isDir reports whether the overlay's layers leave a directory at the node.
+func (o *overlay) isDir(at uint32) bool {
+	n, clear := o.find(at)
 	return clear && n.kinds == setOf(kindDir)
 }

@@ -24,21 +24,26 @@ func (c *converter) repack(ctx context.Context, r io.Reader) (*repacked, error) 
 		return nil, err
 	}
 	defer content.Close()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	ahead := newReadahead(ctx, content, c.algorithms...)
 	defer ahead.close()
 
 	l := &repacked{rootLinks: make(map[*entry]string), zips: make(map[string]*zipFile)}
-	g, ctx := errgroup.WithContext(ctx)
+	var g errgroup.Group
 	batches := make(chan *batch, cap(c.compressor.slots))
-	g.Go(func() error { return c.write(batches, l) })
+	g.Go(func() error { return c.write(batches, l, cancel) })
 	g.Go(func() error {
 		defer close(batches)
-		links := newLinkTree(&c.linkBytes)
+		links := newLinkTree(&c.memory)
 		defer links.release()
 		t := &tarReader{converter: c, ctx: ctx, tar: tar.NewReader(ahead), layer: l, links: links, batches: batches}
 		return t.read()
 	})
 	if err := g.Wait(); err != nil {
+		if context.Cause(ctx) != nil {
+			err = context.Cause(ctx) // and not what came of it
+		}
 		return nil, err
 	}
 	l.digests, err = ahead.finish()
@@ -46,7 +51,7 @@ func (c *converter) repack(ctx context.Context, r io.Reader) (*repacked, error) 
 		return nil, err
 	}
 	for _, z := range l.zips {
-		if err := z.finish(); err != nil {
+		if err := z.finish(l.entries); err != nil {
 			return nil, err
 		}
 	}
@@ -82,8 +87,8 @@ func (t *tarReader) read() error {
 		} else if err != nil {
 			return errors.Wrap(err, "tar")
 		}
-		if err := t.ctx.Err(); err != nil {
-			return err
+		if t.ctx.Err() != nil {
+			return context.Cause(t.ctx)
 		}
 		if err := t.entry(h); err != nil {
 			return errors.Wrap(err, quote(h.Name))
@@ -110,8 +115,8 @@ func (t *tarReader) entry(h *tar.Header) error {
 	if len(h.Linkname) > maxPath {
 		return errTooLongLink(h.Linkname)
 	}
-	if t.paths.Add(1) > maxPaths {
-		return errTooManyPaths
+	if err := t.memory.take(entrySize + len(e.path) + len(e.link)); err != nil {
+		return err
 	}
 	t.layer.entries = append(t.layer.entries, e)
 	if root == outside && concerned && !e.deletes() {
@@ -123,7 +128,7 @@ func (t *tarReader) entry(h *tar.Header) error {
 	if !inside || e.kind >= kindSpecial {
 		return nil
 	}
-	e.header = newHeader(e, root)
+	e.inZip = true
 	switch e.kind {
 	case kindHardlink:
 		return nil // the content is its target's
@@ -134,6 +139,9 @@ func (t *tarReader) entry(h *tar.Header) error {
 	default:
 		if h.Size > maxContent-t.size {
 			return errors.Errorf("with it the layer has %s", errTooMuch)
+		}
+		if t.unpacked.Add(h.Size) > maxAllContent {
+			return errors.Errorf("with it all layers together have more than %d MB below /opt and /var/task, much of it deleted or replaced by other layers: build the image from fewer layers", maxAllContent>>20)
 		}
 		t.size += h.Size
 		return t.content(e, t.tar, h.Size)
@@ -183,13 +191,16 @@ func (t *tarReader) submit() {
 }
 
 // write is the second half of repacking a layer: it writes the batches to the
-// layer's zips, in order. After an error it goes on taking them, as others wait
-// for the memory that they hold.
-func (c *converter) write(batches <-chan *batch, l *repacked) (err error) {
+// layer's zips, in order. An error, as of a full disk, ends the reading at once. It
+// still takes the batches that are there, as others wait for the memory that they
+// hold.
+func (c *converter) write(batches <-chan *batch, l *repacked, cancel context.CancelCauseFunc) (err error) {
 	for b := range batches {
 		<-b.done
 		if err == nil {
-			err = c.writeBatch(b, l)
+			if err = c.writeBatch(b, l); err != nil {
+				cancel(err)
+			}
 		}
 		c.compressor.put(b)
 	}
@@ -206,7 +217,7 @@ func (c *converter) writeBatch(b *batch, l *repacked) error {
 		z := l.zips[root]
 		if z == nil {
 			var err error
-			if z, err = c.newZip(); err != nil {
+			if z, err = c.newZip(root); err != nil {
 				return err
 			}
 			l.zips[root] = z

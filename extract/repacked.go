@@ -27,10 +27,6 @@ func (l *repacked) clone() *repacked {
 	c.rootLinks = make(map[*entry]string)
 	for i, e := range l.entries {
 		copied := *e
-		if e.header != nil {
-			header := *e.header
-			copied.header = &header
-		}
 		if text, ok := l.rootLinks[e]; ok {
 			c.rootLinks[&copied] = text
 		}
@@ -43,9 +39,10 @@ func (l *repacked) clone() *repacked {
 // without those that later ones of the same tar replace. Where a directory came
 // in the place of something else that had replaced one of a layer below, a
 // whiteout says so.
-func (l *repacked) current() ([]*entry, error) {
+func (l *repacked) current(paths *pathTree) ([]*entry, error) {
 	var current []*entry
-	own := newOverlay()
+	own := newOverlay(paths)
+	defer own.release()
 	for _, e := range slices.Backward(l.entries) {
 		switch {
 		case e.deletes():
@@ -53,14 +50,14 @@ func (l *repacked) current() ([]*entry, error) {
 		case !own.replaces(e):
 			own.add(e)
 			current = append(current, e)
-		case e.kind != kindDir && own.isDir(e.path):
-			gone := &entry{path: e.path, kind: kindWhiteout}
+		case e.kind != kindDir && own.isDir(e.node):
+			gone := &entry{path: e.path, node: e.node, kind: kindWhiteout}
 			own.add(gone)
 			current = append(current, gone)
 		}
 	}
-	if own.full() {
-		return nil, errTooManyPaths
+	if own.err != nil {
+		return nil, own.err
 	}
 	slices.Reverse(current)
 	return current, nil

@@ -2,7 +2,6 @@ package extract
 
 import (
 	"context"
-	"path"
 	"slices"
 
 	"github.com/opencontainers/go-digest"
@@ -10,9 +9,10 @@ import (
 
 // visible returns for each layer which of its entries belong into its Lambda
 // layer, so that unzipping all of them in order gives the image's tree.
-func visible(ctx context.Context, layers []*repacked, at roots) ([]keptLayer, error) {
+func visible(ctx context.Context, layers []*repacked, paths *pathTree, at roots) ([]keptLayer, error) {
 	kept := make([]keptLayer, len(layers))
-	above := newOverlay()
+	above := newOverlay(paths)
+	defer above.release()
 	seen := make(map[digest.Digest]bool)
 	bare := make(bareDirs)
 	for i, l := range slices.Backward(layers) {
@@ -24,12 +24,12 @@ func visible(ctx context.Context, layers []*repacked, at roots) ([]keptLayer, er
 			continue
 		}
 		seen[l.diffID()] = true
-		current, err := l.current()
+		current, err := l.current(paths)
 		if err != nil {
 			return nil, err
 		}
 		for _, e := range current {
-			gone := e.deletes() || above.hides(e)
+			gone := e.deletes() || above.hides(e.node, e.kind)
 			if !gone {
 				kept[i].kept = append(kept[i].kept, e)
 			}
@@ -37,11 +37,13 @@ func visible(ctx context.Context, layers []*repacked, at roots) ([]keptLayer, er
 				bare.add(e, i, above, at)
 			}
 		}
-		for _, e := range current {
-			above.add(e)
+		if i > 0 {
+			for _, e := range current {
+				above.add(e)
+			}
 		}
-		if above.full() {
-			return nil, errTooManyPaths
+		if above.err != nil {
+			return nil, above.err
 		}
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -55,18 +57,19 @@ func visible(ctx context.Context, layers []*repacked, at roots) ([]keptLayer, er
 // to the directory and do not say what it is: unzipping them would leave it
 // with the time of the day. Tars by `docker build` always say it, some others
 // do not.
-func addParents(layers [][]*entry, root string) {
-	known := make(map[string]*entry) // directories so far; nil if none says what it is
+func (t *pathTree) addParents(layers [][]*entry, root string) {
+	stop, _ := t.find(root)
+	known := make(map[uint32]*entry) // directories so far; nil if none says what it is
 	for i, entries := range layers {
-		own := make(map[string]bool) // directories that this zip makes, or has made before
+		own := make(map[uint32]bool) // directories that this zip makes, or has made before
 		for _, e := range entries {
 			if e.kind == kindDir {
-				own[e.path] = true
+				own[e.node] = true
 			}
 		}
 		complete := make([]*entry, 0, len(entries))
 		for _, e := range entries {
-			for d := path.Dir(e.path); d != root && !own[d]; d = path.Dir(d) {
+			for d := t.parents[e.node]; d != stop && !own[d]; d = t.parents[d] {
 				own[d] = true
 				if from, exists := known[d]; exists {
 					if from != nil {
@@ -80,7 +83,7 @@ func addParents(layers [][]*entry, root string) {
 		}
 		for _, e := range entries {
 			if e.kind == kindDir {
-				known[e.path] = e
+				known[e.node] = e
 			}
 		}
 		layers[i] = complete

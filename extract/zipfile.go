@@ -1,8 +1,8 @@
 package extract
 
 import (
-	"archive/zip"
 	"bufio"
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"hash"
@@ -16,135 +16,177 @@ import (
 )
 
 // zipFile is a zip on disk: first written, entry after entry, then a source
-// of compressed entries for others.
+// of compressed entries for others. It is open only while it is written. (Package
+// archive/zip would keep 500 bytes for each entry.)
 type zipFile struct {
-	path  string
-	info  types.Zip // of the closed zip; File is not set
-	sizes []int64   // of the entries' content in bytes, 0 for directories
+	path    string
+	root    string    // of the image: entries are named by their path below it
+	info    types.Zip // of the complete zip; File is not set
+	entries int
+	// blocks is true if the sizes of content in several blocks come behind it.
+	blocks bool
 
-	file *os.File
-	hash hash.Hash
-	buf  *bufio.Writer
-	zip  *zip.Writer
-	open io.Writer // the entry that is being written in blocks
-	crc  uint32    // of its content so far
-	raw  *zip.ReadCloser
+	file    *os.File
+	hash    hash.Hash
+	buf     *bufio.Writer
+	offset  int64 // of what is written next
+	scratch []byte
+	name    []byte
 }
 
 // createZip makes a new file. Its directory keeps it private until it is
 // complete.
-func createZip(path string) (*zipFile, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
+func createZip(path, root string) (*zipFile, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return nil, err
 	}
-	z := &zipFile{path: path, file: f, hash: sha256.New()}
+	z := &zipFile{path: path, root: root, file: f, hash: sha256.New()}
 	z.buf = bufio.NewWriterSize(io.MultiWriter(f, z.hash), 128<<10)
-	z.zip = zip.NewWriter(z.buf)
 	return z, nil
 }
 
-// count takes an entry into the figures of the zip.
-func (z *zipFile) count(h *zip.FileHeader) {
-	z.sizes = append(z.sizes, int64(h.UncompressedSize64))
-	z.info.UncompressedSize += int64(h.UncompressedSize64)
-	if h.Name[len(h.Name)-1] != '/' {
+// nameOf returns the name of an entry in the zip. It is valid until the next
+// call.
+func (z *zipFile) nameOf(e *entry) []byte {
+	path := e.path
+	if z.root != outside {
+		path = path[len(z.root)+1:]
+	}
+	z.name = append(z.name[:0], path...)
+	if e.kind == kindDir {
+		z.name = append(z.name, '/')
+	}
+	return z.name
+}
+
+func (z *zipFile) write(b []byte) error {
+	z.offset += int64(len(b))
+	_, err := z.buf.Write(b)
+	return err
+}
+
+// begin writes the local header of an entry, whose content then follows.
+func (z *zipFile) begin(e *entry, sizesFollow bool) error {
+	z.scratch = appendLocalHeader(z.scratch[:0], e, z.nameOf(e), sizesFollow)
+	if err := z.write(z.scratch); err != nil {
+		return err
+	}
+	if z.offset+maxContent > uint32Max {
+		return errors.New("a zip would have more than 3 GB")
+	}
+	e.content.zip, e.content.offset = z, uint32(z.offset)
+	z.entries++
+	return nil
+}
+
+// count takes a complete entry into the figures of the zip.
+func (z *zipFile) count(e *entry) {
+	z.info.UncompressedSize += int64(e.content.size)
+	if e.kind != kindDir {
 		z.info.Files++
 	}
 }
 
 // writeSegment adds a segment of an entry, in being its content and out what
-// to write for it. Segments come in the order of their content. An entry's
-// header is complete once its last segment is written.
+// to write for it. Segments come in the order of their content.
 func (z *zipFile) writeSegment(s segment, in, out []byte) error {
-	h := s.entry.header
+	e := s.entry
 	if s.first {
-		if !s.stored {
-			h.Method = zip.Deflate
-		}
-		z.crc, h.UncompressedSize64, h.CompressedSize64 = 0, 0, 0
-		if !s.last { // only the end will tell the sizes
-			h.Flags |= flagDataDescriptor
-		}
-		s.entry.zip, s.entry.place = z, len(z.sizes)
+		e.content, e.deflated = content{}, !s.stored
 	}
-	z.crc = crc32.Update(z.crc, crc32.IEEETable, in)
-	h.CRC32 = z.crc
-	h.UncompressedSize64 += uint64(len(in))
-	h.CompressedSize64 += uint64(len(out))
-	//lint:ignore SA1019 What CreateRaw does with the 64-bit sizes, done again as they grow.
-	h.UncompressedSize = uint32(min(h.UncompressedSize64, 1<<32-1))
-	//lint:ignore SA1019 As above.
-	h.CompressedSize = uint32(min(h.CompressedSize64, 1<<32-1))
+	c := &e.content
+	c.crc = crc32.Update(c.crc, crc32.IEEETable, in)
+	c.size += uint32(len(in))
+	c.compressed += uint32(len(out))
 	if s.first {
-		var err error
-		if z.open, err = z.zip.CreateRaw(h); err != nil {
+		if err := z.begin(e, !s.last); err != nil {
 			return err
 		}
 	}
-	if s.last {
-		z.count(h)
+	if err := z.write(out); err != nil || !s.last {
+		return err
 	}
-	_, err := z.open.Write(out)
+	z.count(e)
+	if s.first {
+		return nil
+	}
+	z.blocks = true
+	z.scratch = appendDescriptor(z.scratch[:0], *c)
+	return z.write(z.scratch)
+}
+
+// copyEntry adds an entry that is complete in another zip, which r reads:
+// compressed bytes go over as they are. The entry then is this
+// zip's.
+func (z *zipFile) copyEntry(e *entry, r io.ReaderAt) error {
+	from := e.content
+	if err := z.begin(e, false); err != nil {
+		return err
+	}
+	z.count(e)
+	if from.compressed == 0 {
+		return nil
+	}
+	z.offset += int64(from.compressed)
+	n, err := io.Copy(z.buf, io.NewSectionReader(r, int64(from.offset), int64(from.compressed)))
+	if err == nil && n < int64(from.compressed) {
+		err = io.ErrUnexpectedEOF
+	}
 	return err
 }
 
-// copyEntry adds the content of a closed zip's entry under the header h, which
-// may be of another name: compressed bytes go over as they are. from is nil for a
-// directory that is in none.
-func (z *zipFile) copyEntry(h zip.FileHeader, from *zipFile, place int) error {
-	if from == nil {
-		z.count(&h)
-		_, err := z.zip.CreateRaw(&h)
-		return err
-	}
-	if from.raw == nil {
-		var err error
-		if from.raw, err = zip.OpenReader(from.path); err != nil {
-			return errors.Wrap(err, from.path)
+// copyAll makes the zip of entries that are complete in other zips.
+func (z *zipFile) copyAll(ctx context.Context, entries []*entry) error {
+	var from zipReader
+	defer from.close()
+	for _, e := range entries {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		var r io.ReaderAt
+		if e.content.compressed > 0 {
+			var err error
+			if r, err = from.of(e.content.zip); err != nil {
+				return err
+			}
+		}
+		if err := z.copyEntry(e, r); err != nil {
+			return err
 		}
 	}
-	src := from.raw.File[place]
-	h.Method, h.CRC32 = src.Method, src.CRC32
-	h.CompressedSize64, h.UncompressedSize64 = src.CompressedSize64, src.UncompressedSize64
-	h.Flags &^= flagDataDescriptor // the sizes are known
-	w, err := z.zip.CreateRaw(&h)
-	if err != nil {
-		return err
-	}
-	r, err := src.OpenRaw()
-	if err != nil {
-		return errors.Wrap(err, from.path)
-	}
-	z.count(&h)
-	_, err = io.Copy(w, r)
-	return err
+	return z.finish(entries)
 }
 
-// finish writes what is outstanding, the zip's directory at last.
-func (z *zipFile) finish() error {
-	if err := z.zip.Close(); err != nil {
+// finish writes the zip's directory, and closes the file. entries has all that
+// are in the zip, in their order; those that are not do no harm.
+func (z *zipFile) finish(entries []*entry) error {
+	start := z.offset
+	for _, e := range entries {
+		if e.content.zip != z {
+			continue
+		}
+		name := z.nameOf(e)
+		header := int64(e.content.offset) - int64(localHeaderSize+len(name)+timestampSize)
+		z.scratch = appendCentralHeader(z.scratch[:0], e, name, z.blocks && e.content.size > blockSize, header)
+		if err := z.write(z.scratch); err != nil {
+			return err
+		}
+	}
+	if err := z.write(appendEnd(z.scratch[:0], z.entries, start, z.offset-start)); err != nil {
 		return err
 	}
 	if err := z.buf.Flush(); err != nil {
 		return err
 	}
-	info, err := z.file.Stat()
-	if err != nil {
-		return err
-	}
-	z.info.CodeSize = info.Size()
+	z.info.CodeSize = z.offset
 	z.info.CodeSha256 = base64.StdEncoding.EncodeToString(z.hash.Sum(nil))
-	z.zip, z.buf, z.hash, z.open = nil, nil, nil, nil
+	z.buf, z.hash, z.scratch, z.name = nil, nil, nil, nil
 	return z.file.Close()
 }
 
-// rename moves the closed zip; it can be copied from as before.
+// rename moves the complete zip; it can be copied from as before.
 func (z *zipFile) rename(path string) error {
-	if z.raw != nil { // Windows moves no open file
-		z.raw.Close()
-		z.raw = nil
-	}
 	if err := os.Rename(z.path, path); err != nil {
 		return err
 	}
@@ -152,23 +194,48 @@ func (z *zipFile) rename(path string) error {
 	return nil
 }
 
-// close ends the reading and writing of the zip, which stays as it is.
-func (z *zipFile) close() {
-	if z.raw != nil {
-		z.raw.Close()
-	}
-	z.file.Close()
-}
+// close lets go of a zip that may not be complete. The file stays.
+func (z *zipFile) close() { z.file.Close() }
 
 // holdsExactly reports whether z is the zip of the entries already.
 func (z *zipFile) holdsExactly(entries []*entry) bool {
-	if len(entries) != len(z.sizes) {
+	if len(entries) != z.entries {
 		return false
 	}
-	for i, e := range entries {
-		if e.zip != z || e.place != i || e.isCopy() || e.changed {
+	end := uint32(0)
+	for _, e := range entries {
+		if e.content.zip != z || e.content.offset <= end || e.isCopy() || e.changed {
 			return false
 		}
+		end = e.content.offset
 	}
 	return true
+}
+
+// zipReader reads from one zip after another, of which one at a time is open:
+// there may be more of them than a process may open files.
+type zipReader struct {
+	zip  *zipFile
+	file *os.File
+}
+
+// of opens a zip unless it is the one that was asked for before.
+func (r *zipReader) of(z *zipFile) (io.ReaderAt, error) {
+	if r.zip == z {
+		return r.file, nil
+	}
+	r.close()
+	f, err := os.Open(z.path)
+	if err != nil {
+		return nil, err
+	}
+	r.zip, r.file = z, f
+	return f, nil
+}
+
+func (r *zipReader) close() {
+	if r.zip != nil {
+		r.file.Close()
+		r.zip = nil
+	}
 }
