@@ -121,7 +121,11 @@ func (r *report) where() string {
 	if len(r.regions) > 1 {
 		file = filepath.Join(r.outputDirectory, "REGION", "layers.json")
 	}
-	return fmt.Sprintf("The ARNs are in %s.", file)
+	where := fmt.Sprintf("The ARNs are in %s.", file)
+	if with := r.publish.ShareWith; len(with) > 0 {
+		where = fmt.Sprintf("Shared with %s. ", strings.Join(with, ", ")) + where
+	}
+	return where
 }
 
 // printResults prints the ARNs, those of a region together, or in a dry run the

@@ -22,9 +22,9 @@ type converter struct {
 	overlap    string             // names the root that is a link and cannot be followed
 	algorithms []digest.Algorithm // that layers are hashed with, SHA-256 first
 	wanted     wantedPaths
-	memory     budget       // for paths and what is known about them
+	memory     budget       // for paths and what is known of them
 	paths      *pathTree    // of all layers, once they are read
-	unpacked   atomic.Int64 // the size of the files so far, in all layers
+	unpacked   atomic.Int64 // bytes of files so far, in all layers
 	mu         sync.Mutex
 	zips       []*zipFile
 }
