@@ -35,9 +35,11 @@ lint:
 	.ci/imports
 	.ci/vulncheck
 
+# BENCH has flags for it: -run 'engine|cpu', -n 9, -before PATH to compare with
+# another build of the program.
 .PHONY: bench
 bench: build
-	go run ./bench
+	go run ./bench $(BENCH)
 
 # The README's pictures, made of what the program prints. Needs tmux.
 .PHONY: pictures
