@@ -15,7 +15,7 @@ demo: build
 
 .PHONY: test
 test:
-	go test $(if $(shell command -v cc),-race) ./...
+	go test -timeout 20m $(if $(shell command -v cc),-race) ./...
 
 # Each fuzz target for FUZZTIME; go test runs their seeds. Without the bound on
 # minimizing, that is all a target does as soon as it has found something new.

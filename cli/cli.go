@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"regexp"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -65,7 +66,7 @@ func Main(ctx context.Context, args []string, out, errOut io.Writer) int {
 	}()
 
 	var o options
-	err := command(&o, out, stderr).Run(ctx, args)
+	err := command(&o, args, out, stderr).Run(ctx, args)
 	if err == nil {
 		return 0
 	}
@@ -86,8 +87,9 @@ func Main(ctx context.Context, args []string, out, errOut io.Writer) int {
 	return exitFailure
 }
 
-// command describes the command line. Its action fills o.
-func command(o *options, stdout io.Writer, stderr *printer) *cli.Command {
+// command describes the command line, of which args are for messages. Its action
+// fills o.
+func command(o *options, args []string, stdout io.Writer, stderr *printer) *cli.Command {
 	flags := o.flags()
 	return &cli.Command{
 		Name:                          "img2lambda",
@@ -99,8 +101,9 @@ func command(o *options, stdout io.Writer, stderr *printer) *cli.Command {
 		ErrWriter:                     io.Discard, // Main says what is wrong
 		HideHelpCommand:               true,
 		EnableShellCompletion:         true,
+		UseShortOptionHandling:        true, // -dq is -d -q, as for docker
 		OnUsageError: func(_ context.Context, _ *cli.Command, err error, _ bool) error {
-			return usageError{explainUsage(err)}
+			return usageError{explainUsage(err, args)}
 		},
 		ExitErrHandler: func(context.Context, *cli.Command, error) {},
 		Action: func(ctx context.Context, c *cli.Command) error {
@@ -118,10 +121,13 @@ func command(o *options, stdout io.Writer, stderr *printer) *cli.Command {
 // wrongValue is what the cli package says of a flag's value.
 var wrongValue = regexp.MustCompile(`(?s)^invalid value (".*") for flag -([a-z0-9-]+)(?:: (.*))?$`)
 
-// explainUsage says in people's words what the cli package does not accept.
-func explainUsage(err error) error {
+// explainUsage says in people's words what the cli package does not accept of args.
+func explainUsage(err error, args []string) error {
 	if name, unknown := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); unknown {
-		return errors.Errorf("there is no flag --%s", strings.TrimPrefix(name, "-"))
+		return errors.Errorf("there is no flag %s", typed(strings.TrimLeft(name, "-"), args))
+	}
+	if name, incomplete := strings.CutPrefix(err.Error(), "flag needs an argument: "); incomplete {
+		return errors.Errorf("%s needs a value", typed(strings.TrimLeft(name, "-"), args))
 	}
 	// The reason that the strconv package has is not for users.
 	message, _, _ := strings.Cut(err.Error(), ": strconv.")
@@ -136,10 +142,23 @@ func explainUsage(err error) error {
 	switch why {
 	case "can't duplicate this flag":
 		return errors.Errorf("%s is there twice, and takes one value", name)
-	case "", "parse error":
-		return errors.Errorf("%s: %s is no value for it", name, value)
+	case "parse error": // of the flag package's booleans
+		return errors.Errorf("%s: %s is neither true nor false", name, value)
+	case "":
+		return errors.Errorf("%s: %s is not a valid number", name, value)
 	}
 	return errors.Errorf("%s: %s: %s", name, value, why)
+}
+
+// typed returns a flag with the dashes that it has in args, or usually has.
+func typed(name string, args []string) string {
+	if len(name) == 1 || slices.ContainsFunc(args, func(arg string) bool {
+		before, _, _ := strings.Cut(arg, "=")
+		return before == "-"+name
+	}) {
+		return "-" + name
+	}
+	return "--" + name
 }
 
 // version is what the Go toolchain has written into the binary: the module's

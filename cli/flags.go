@@ -110,7 +110,7 @@ func (o *options) imageFlags() []cli.Flag {
 			Usage: "`TYPE` of a bare IMAGE: docker, or oci for the path of an OCI archive",
 		},
 		&cli.StringFlag{
-			Name: "authfile", Destination: &o.authFile,
+			Name: "authfile", Destination: &o.authFile, OnlyOnce: true,
 			Usage: "`FILE` with credentials for registries (default: REGISTRY_AUTH_FILE, podman's, docker's)",
 		},
 		&cli.BoolFlag{

@@ -60,7 +60,7 @@ func newPublisher(ctx context.Context, o *options, progress *progress) (*publish
 	}
 	progress.stderr.hide(p.Secrets()...)
 	if p.ByDefault() {
-		progress.log("no region is named by --region, AWS_REGION or the profile: it is %s", p.Regions()[0])
+		progress.log("no region is set (--region, AWS_REGION, the profile): using %s", p.Regions()[0])
 	}
 	for _, r := range o.publish.UnknownRuntimes() {
 		progress.warn(fmt.Sprintf("--compatible-runtime %q: this version of img2lambda does not know it; Lambda will say if it does not either", r))

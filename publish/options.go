@@ -92,6 +92,8 @@ func (o *Options) Check() error {
 func (o *Options) checkNames() error {
 	longest := types.LayerName(o.Namespace, digest.FromString(""))
 	switch {
+	case o.Namespace == "":
+		return problem("Namespace", "it is empty")
 	case !layerName.MatchString(o.Namespace):
 		return problem("Namespace", "Lambda allows letters, digits, - and _ in a layer's name")
 	case o.LayerName == "" && len(longest) > types.MaxLayerName:

@@ -44,7 +44,7 @@ func openArchive(ctx context.Context, name, dir string) (_ *archive, err error) 
 		return nil, err
 	}
 	if info.IsDir() {
-		return nil, errors.Errorf("%s is a directory, not an archive: for an OCI image layout, it is oci:%[1]s", name)
+		return nil, errors.Errorf("%s is a directory, not an archive: for an OCI image layout, use oci:%[1]s", name)
 	}
 	var content io.Reader = f
 	if !info.Mode().IsRegular() {
@@ -56,7 +56,9 @@ func openArchive(ctx context.Context, name, dir string) (_ *archive, err error) 
 		return nil, err
 	}
 	if c != extract.Uncompressed || !info.Mode().IsRegular() {
-		if err := a.unpack(ctx, r, c, dir); err != nil {
+		if err := a.unpack(ctx, r, c, dir); errors.Is(err, io.ErrUnexpectedEOF) {
+			return nil, errors.Wrapf(err, "%s is a damaged archive", name)
+		} else if err != nil {
 			return nil, errors.Wrap(err, name)
 		}
 	} else if _, err := f.Seek(0, io.SeekStart); err != nil {
@@ -94,7 +96,7 @@ func (a *archive) list() error {
 			return nil
 		}
 		if err != nil && len(a.members) == 0 {
-			return errors.Errorf("%s is no image archive, but %s", a.name, what(a.file))
+			return errors.Errorf("%s is not an image archive, but %s", a.name, what(a.file))
 		} else if err != nil {
 			return errors.Wrapf(err, "%s is a damaged archive", a.name)
 		}

@@ -150,3 +150,15 @@ func TestStalledEngine(t *testing.T) {
 		}
 	})
 }
+
+// TestNoLayers guards against passing on Docker's own words about an image
+// without layers, of which it makes no archive.
+func TestNoLayers(t *testing.T) {
+	e := fakeengine.New(fakeengine.Options{}, imagetest.Ref{Name: "app", Content: served(imagetest.None)})
+	useEngine(t, e.Start(t))
+	e.Fail(fakeengine.Export, fakeengine.Fault{Status: http.StatusInternalServerError, Message: "empty export - not implemented"})
+	_, _, err := convert(t.Context(), parsed(t, "app"), t.TempDir())
+	if err == nil || !strings.HasPrefix(err.Error(), "the image has no layers: ") {
+		t.Errorf("got error %v", err)
+	}
+}

@@ -160,24 +160,35 @@ func (e *endpoint) String() string {
 	return "the Docker engine of context " + e.context
 }
 
+// otherSources is what to do without an engine.
+const otherSources = "an archive (docker-archive:, oci-archive:) or a registry (docker://) needs none"
+
 // explain says what a request that failed means, and what to do.
 func (e *endpoint) explain(err error) error {
 	if _, said, ok := strings.Cut(err.Error(), "stderr="); ok && strings.HasPrefix(e.Host, "ssh://") {
 		said = strings.Join(strings.Fields(said), " ")
-		return errors.Errorf("no Docker engine answers at %s: ssh says %q: it must be able to run docker there without asking anything", e.place(), said)
+		return errors.Errorf("no Docker engine answers at %s: ssh says %q; ssh must be able to run docker there without asking anything", e.place(), said)
+	}
+	if strings.Contains(err.Error(), "empty export") { // Docker has no archive of such an image
+		return errors.New("the image has no layers: nothing to make a Lambda layer or function of")
+	}
+	if strings.Contains(err.Error(), "permission denied while trying to connect") {
+		return errors.Errorf("no permission to use the Docker engine at %s: join its socket's group, usually docker, or run as root; %s", e.place(), otherSources)
 	}
 	var unknownHost *net.DNSError
 	if !errors.Is(err, os.ErrNotExist) && !strings.HasPrefix(err.Error(), "Cannot connect to the Docker daemon") && !errors.As(err, &unknownHost) {
 		return errors.Wrapf(err, "Docker engine at %s", e.place())
 	}
 	way := "set DOCKER_HOST"
-	if e.context != "" {
+	if os.Getenv("DOCKER_HOST") != "" {
+		way = "change DOCKER_HOST"
+	} else if e.context != "" {
 		way = "choose another with `docker context use`"
 	}
 	if socket := podmanSocket(); socket != "" && "unix://"+socket != e.Host {
 		way += "; for Podman, export DOCKER_HOST=unix://" + socket
 	}
-	return errors.Errorf("no Docker engine answers at %s: start it, or %s; an archive (docker-archive:, oci-archive:) or a registry (docker://) needs none", e.place(), way)
+	return errors.Errorf("no Docker engine answers at %s: start it, or %s; %s", e.place(), way, otherSources)
 }
 
 // podmanSocket is the socket of podman.socket, the user's own or the system's

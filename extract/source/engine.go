@@ -99,7 +99,7 @@ func (e *engine) inspect(ctx context.Context, name string) (info image.InspectRe
 // notFound says what to do about an image that is not there, given being what the
 // user called it.
 func (e *engine) notFound(given string) error {
-	way := "`docker pull " + e.name + "` gets it, `docker buildx build --load` leaves there what it builds, and -i docker://" + e.name + " reads it from its registry"
+	way := "pull it with `docker pull " + e.name + "`, build it with `docker buildx build --load`, or read it from its registry with -i docker://" + e.name
 	if imageID.MatchString(e.name) {
 		way = "`docker image ls` lists those it has"
 	} else if isFile(given) {

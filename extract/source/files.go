@@ -50,7 +50,7 @@ func openDirectory(name string) (files, error) {
 	case err != nil:
 		return nil, err
 	case !info.IsDir():
-		return nil, errors.Errorf("%s is a file, not an OCI image layout: for an archive, it is oci-archive:%[1]s or docker-archive:%[1]s", name)
+		return nil, errors.Errorf("%s is a file, not an OCI image layout: for an archive, use oci-archive:%[1]s or docker-archive:%[1]s", name)
 	}
 	return directory(name), nil
 }

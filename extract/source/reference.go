@@ -144,6 +144,9 @@ func parseName(r *Reference) error {
 	if r.transport.prefix == engineTransport && imageID.MatchString(r.rest) {
 		return nil
 	}
+	if r.rest == "" {
+		return errors.Errorf("%[1]s needs a name: %[1]s%[2]s", r.transport.prefix, r.transport.form)
+	}
 	_, err := reference.ParseNormalizedNamed(r.rest)
 	if err != nil && r.transport.prefix == engineTransport && isFile(r.rest) {
 		return isPath(r.rest)
@@ -163,7 +166,7 @@ func parsePath(r *Reference) error {
 		return errors.Errorf("%[1]s needs a path: %[1]sPATH or %[1]sPATH:TAG", r.transport.prefix)
 	}
 	if r.path == "-" && r.transport.prefix == "oci:" {
-		return errors.New("oci: is a directory; from standard input, it is docker-archive:- or oci-archive:-")
+		return errors.New("oci: is a directory; from standard input, use docker-archive:- or oci-archive:-")
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"net"
 	"regexp"
 	"strings"
 
@@ -18,15 +19,19 @@ func explain(err error, named reference.Named, l login) error {
 	host := reference.Domain(named)
 	var certificate *tls.CertificateVerificationError
 	var authority x509.UnknownAuthorityError
+	var connection *net.OpError
 	switch {
 	case err == nil:
 		return nil
 	case strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
 		return errors.Errorf("registry %s speaks plain HTTP, not HTTPS: --tls-verify=false allows that", host)
 	case errors.As(err, &authority):
-		return errors.Errorf("the certificate of registry %s is not from an authority that this machine knows: put the authority's own into /etc/containers/certs.d/%[1]s/ca.crt, or do without with --tls-verify=false", host)
+		return errors.Errorf("the certificate of registry %s is not from an authority that this machine knows: put that authority's certificate into /etc/containers/certs.d/%[1]s/ca.crt, or use --tls-verify=false", host)
 	case errors.As(err, &certificate):
 		return errors.Errorf("the certificate of registry %s cannot be verified: %s; --tls-verify=false does without", host, certificate.Err)
+	}
+	if errors.As(err, &connection) && (connection.Op == "dial" || connection.Op == "proxyconnect") {
+		return errors.Errorf("registry %s cannot be reached: %s; is its name right, and does it need a proxy (HTTPS_PROXY)?", host, connection)
 	}
 	refused, denied := refusal(err)
 	switch {

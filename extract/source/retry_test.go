@@ -117,7 +117,7 @@ func TestEndlessTags(t *testing.T) {
 		name, page, want string
 	}{
 		{"pages", `{"tags":["1","2"]}`, "has no tag latest; there is 1, 2"},
-		{"a page", `{"tags":["1"` + strings.Repeat(`,"1"`, 1<<20) + "]}", "manifest unknown"},
+		{"a page", `{"tags":["1"` + strings.Repeat(`,"1"`, 1<<20) + "]}", "/app:latest: is its name right?"},
 		{"many", `{"tags":["1"` + strings.Repeat(`,"1"`, 50) + "]}", "1, 1, …"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -24,8 +24,12 @@ import (
 func otherTags(ctx context.Context, named reference.Named, l login, o Options, err error) error {
 	tagged, ok := named.(reference.NamedTagged)
 	var code errcode.ErrorCoder
-	if !ok || !errors.As(err, &code) || code.ErrorCode() != v2.ErrorCodeManifestUnknown {
+	if !errors.As(err, &code) || code.ErrorCode() != v2.ErrorCodeManifestUnknown && code.ErrorCode() != v2.ErrorCodeNameUnknown {
 		return err
+	}
+	unknown := errors.Errorf("registry %s has no image %s: is its name right?", reference.Domain(named), named)
+	if !ok {
+		return unknown
 	}
 	const most = 20
 	var tags []string
@@ -33,7 +37,7 @@ func otherTags(ctx context.Context, named reference.Named, l login, o Options, e
 		tags, err = someTags(ctx, named, l, o, most+1)
 		return err
 	}) != nil || len(tags) == 0 {
-		return err
+		return unknown
 	}
 	if len(tags) > most {
 		tags = append(tags[:most], "…")

@@ -40,9 +40,9 @@ func what(f io.ReaderAt) string {
 	case strings.HasPrefix(text, "<!doctype html"), strings.HasPrefix(text, "<html"):
 		return "an HTML page: did a download want a login?"
 	case strings.HasPrefix(text, "{"), strings.HasPrefix(text, "["):
-		return "a JSON text"
+		return "a JSON file"
 	case isText(start):
-		return "a text"
+		return "a text file"
 	}
 	return "something else, or a damaged one"
 }
@@ -76,15 +76,15 @@ func another(f files, r Reference) error {
 	}
 	switch {
 	case a != nil && has("manifest.json"):
-		return errors.Errorf("%s is a `docker save` archive: it is docker-archive:%s", name, r.rest)
+		return errors.Errorf("%s is a `docker save` archive: use docker-archive:%s", name, r.rest)
 	case a != nil && has("index.json"):
-		return errors.Errorf("%s is an OCI archive: it is oci-archive:%s", name, r.rest)
+		return errors.Errorf("%s is an OCI archive: use oci-archive:%s", name, r.rest)
 	case a != nil && a.isChart():
 		return errors.Errorf("%s is a Helm chart, not a container image", name)
 	case a != nil && (has("etc/passwd") || has("etc/hosts") || has(".dockerenv")):
 		return errors.Errorf("%s holds the files of a container, as `docker export` writes them: use `docker save IMAGE`, or `docker import` it first", name)
 	case a != nil:
-		return errors.Errorf("%s is a tar, but no image archive: it has neither manifest.json nor index.json", name)
+		return errors.Errorf("%s is a tar, but not an image archive: it has neither manifest.json nor index.json", name)
 	case has("manifest.json") && has("version"):
 		return errors.Errorf("%s is a directory as skopeo's dir: writes it, not an OCI image layout: use `skopeo copy dir:%[1]s oci:LAYOUT`", name)
 	default:
