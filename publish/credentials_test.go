@@ -169,15 +169,15 @@ func TestNoCredentials(t *testing.T) {
 	}{
 		"MFA without a terminal": {
 			config: deploy + "credential_source = Environment\nmfa_serial = arn:aws:iam::123456789012:mfa/me\n",
-			want:   []string{`AWS profile "deploy" needs the code of an MFA device`, "`aws configure export-credentials --profile deploy "},
+			want:   []string{`AWS profile "deploy" needs the code of an MFA device`, "`eval \"$(aws configure export-credentials --profile deploy "},
 		},
 		"MFA that is not given": {
 			config: deploy + "credential_source = Environment\nmfa_serial = arn:aws:iam::123456789012:mfa/me\n",
 			mfa:    func(context.Context, string) (string, error) { return "", errors.New("nobody is there") },
 			want:   []string{`AWS credentials of profile "deploy"`, "nobody is there"},
 		},
-		"SSO":        {config: "[profile deploy]\nsso_session = corp\n" + sso + "[sso-session corp]\nsso_start_url = https://corp.invalid/start\nsso_region = us-east-1\n", want: []string{`profile "deploy"`, "`aws sso login --profile deploy`"}},
-		"legacy SSO": {config: "[profile deploy]\n" + sso, want: []string{`profile "deploy"`, "`aws sso login --profile deploy`"}},
+		"SSO":        {config: "[profile deploy]\nsso_session = corp\n" + sso + "[sso-session corp]\nsso_start_url = https://corp.invalid/start\nsso_region = us-east-1\n", want: []string{`profile "deploy": nobody has signed in: `, "`aws sso login --profile deploy`"}},
+		"legacy SSO": {config: "[profile deploy]\n" + sso, want: []string{`profile "deploy": nobody has signed in: `, "`aws sso login --profile deploy`"}},
 		"aws login":  {config: "[profile deploy]\nlogin_session = arn:aws:iam::123456789012:user/me\n", want: []string{`profile "deploy"`, "`aws login --profile deploy`"}},
 		"process":    {config: "[profile deploy]\ncredential_process = false\n", want: []string{`profile "deploy": its credential_process failed: exit status 1`, "`aws configure export-credentials --profile deploy`"}},
 		"half a key": {
