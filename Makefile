@@ -15,7 +15,7 @@ demo: build
 
 .PHONY: test
 test:
-	go test $(if $(shell command -v cc),-race) ./...
+	go test -timeout 20m $(if $(shell command -v cc),-race) ./...
 
 # Each fuzz target for FUZZTIME; go test runs their seeds. Without the bound on
 # minimizing, that is all a target does as soon as it has found something new.
@@ -35,9 +35,11 @@ lint:
 	.ci/imports
 	.ci/vulncheck
 
+# BENCH has flags for it: -run 'engine|cpu', -n 9, -before PATH to compare with
+# another build of the program.
 .PHONY: bench
 bench: build
-	go run ./bench
+	go run ./bench $(BENCH)
 
 # The README's pictures, made of what the program prints. Needs tmux.
 .PHONY: pictures

@@ -48,7 +48,7 @@ func (b *bench) byHand(img *image) (dir string, u usage, err error) {
 	return dir, u, err
 }
 
-// fromArchive is point 2: a dry run against a script.
+// fromArchive measures a dry run against a script.
 func fromArchive(b *bench) ([]row, error) {
 	if why := noZip(); why != "" {
 		return skipped(why), nil
@@ -73,7 +73,7 @@ func fromArchive(b *bench) ([]row, error) {
 	}, nil
 }
 
-// zipSize is point 4: the zips against one that zip makes.
+// zipSize measures the zips against one that zip makes.
 func zipSize(b *bench) ([]row, error) {
 	if why := noZip(); why != "" {
 		return skipped(why), nil

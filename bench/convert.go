@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// shareTypical has the image of points 1, 2 and 4 made once, by the first that
+// shareTypical has the image of several points made once, by the first that
 // needs it: 268 MB, of which 69 MB are below /opt in four layers, as of an
 // operating system with a language runtime on it.
 func (b *bench) shareTypical() {
@@ -31,19 +31,19 @@ func (b *bench) output() string { return filepath.Join(b.dir, "output") }
 // variables.
 func (b *bench) dryRun(image string, env ...string) func() (usage, error) {
 	return func() (usage, error) {
-		return b.convert(env, "--image", image, "--dry-run")
+		return b.convert(b.program, env, "--image", image, "--dry-run")
 	}
 }
 
-// convert runs the program, without what a run before has left.
-func (b *bench) convert(env []string, args ...string) (usage, error) {
+// convert runs a build of the program, without what a run before has left.
+func (b *bench) convert(program string, env []string, args ...string) (usage, error) {
 	if err := os.RemoveAll(b.output()); err != nil {
 		return usage{}, err
 	}
 	if err := os.Mkdir(b.output(), 0o755); err != nil {
 		return usage{}, err
 	}
-	c := exec.CommandContext(b.ctx, b.program, append(args, "--output-directory", b.output())...)
+	c := exec.CommandContext(b.ctx, program, append(args, "--output-directory", b.output())...)
 	c.Env = []string{"TMPDIR=" + b.output()}
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, "AWS_") && !strings.HasPrefix(v, "GOMAXPROCS=") {

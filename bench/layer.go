@@ -5,6 +5,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/sha256"
+	"fmt"
 	"io"
 	"os"
 	"path"
@@ -24,6 +25,8 @@ type part struct {
 	kind kind
 	size int64 // in bytes
 	one  bool  // a single file
+	// files, if not 0, is how many files of 100 bytes there are instead.
+	files int
 }
 
 // member is a file of a layer.
@@ -35,6 +38,11 @@ type member struct {
 // members says what files parts are.
 func (c corpus) members(parts []part) (all []member) {
 	for _, p := range parts {
+		for i := range p.files {
+			f := c[p.kind][0]
+			f.size = 100
+			all = append(all, member{fmt.Sprintf("%s/%d/%d", p.path, i/1000, i%1000), []piece{{file: f}}})
+		}
 		pieces := c.take(p.kind, p.size)
 		if p.one {
 			all = append(all, member{p.path, pieces})

@@ -5,7 +5,8 @@
 // The images are made on the spot, of files that every Go machine has: the
 // table depends on the machine and the version of Go, on nothing else. Runs to
 // be compared take turns, after one each that is not counted, and the figures
-// are medians.
+// are medians. Docker engines are the one that the docker CLI finds, and those
+// whose addresses are in IMG2LAMBDA_TEST_ENGINES.
 package main
 
 import (
@@ -23,28 +24,32 @@ import (
 func main() {
 	n := flag.Int("n", 5, "count `runs` of each command")
 	only := flag.String("run", "", "measure only the points that match this `regexp`")
+	before := flag.String("before", "", "another build of the program, at `path`, to compare with")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *n, *only); err != nil {
+	if err := run(&bench{ctx: ctx, runs: max(*n, 1), before: *before}, *only); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-// points are what is measured, by number.
+// points are what is measured, by name.
 var points = []struct {
 	name    string
 	measure func(*bench) ([]row, error)
 }{
-	{"1", fromEngine},
-	{"2", fromArchive},
-	{"3", bigFile},
-	{"4", zipSize},
-	{"5", memory},
-	{"6", startup},
-	{"7", growth},
-	{"8", publishing},
+	{"engine", fromEngine},
+	{"cpu", cpu},
+	{"archive", fromArchive},
+	{"bigfile", bigFile},
+	{"size", zipSize},
+	{"memory", memory},
+	{"files", manyFiles},
+	{"startup", startup},
+	{"growth", growth},
+	{"publish", publishing},
+	{"regions", regions},
 }
 
 // bench is what the points share.
@@ -52,6 +57,7 @@ type bench struct {
 	ctx     context.Context
 	runs    int
 	program string // its path
+	before  string // the path of another build of it, or empty
 	dir     string // for all files
 	corpus  corpus
 	typical func() (*image, error) // makes its image once
@@ -59,12 +65,11 @@ type bench struct {
 
 // run measures the points whose names match only, and prints their rows as
 // they come.
-func run(ctx context.Context, runs int, only string) error {
+func run(b *bench, only string) error {
 	match, err := regexp.Compile("^(" + only + ")$")
 	if err != nil {
 		return err
 	}
-	b := &bench{ctx: ctx, runs: max(runs, 1)}
 	if b.program, err = filepath.Abs("bin/local/img2lambda"); err != nil {
 		return err
 	}
@@ -103,7 +108,7 @@ type row struct{ what, program, against, ratio, goal string }
 
 // printRow prints a row of a Markdown table that is good to read as it is.
 func printRow(point string, r row) {
-	fmt.Printf("| %-3s | %-54s | %10s | %10s | %8s | %-9s |\n", point, r.what, r.program, r.against, r.ratio, r.goal)
+	fmt.Printf("| %-7s | %-62s | %10s | %10s | %8s | %-9s |\n", point, r.what, r.program, r.against, r.ratio, r.goal)
 }
 
 // skipped is the row of what cannot be measured here.

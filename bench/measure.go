@@ -60,6 +60,7 @@ func (b *bench) compare(program, against func() (usage, error)) (x, y float64, r
 }
 
 func wallSeconds(u usage) float64 { return u.wall.Seconds() }
+func cpuSeconds(u usage) float64  { return u.cpu.Seconds() }
 
 // median of a figure of some runs.
 func median[T cmp.Ordered](runs []usage, figure func(usage) T) T {

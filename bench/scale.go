@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 )
 
-// bigFile is point 3: a file of 200 MB on all cores against the same on one.
+// bigFile measures a file of 200 MB on all cores against the same on one.
 func bigFile(b *bench) ([]row, error) {
 	img, err := b.makeImage("big-file", []part{{path: "opt/file", kind: programs, size: 200 * mega, one: true}})
 	if err != nil {
@@ -52,7 +52,7 @@ func fileDigest(name string) ([]byte, error) {
 	return h.Sum(nil), err
 }
 
-// growth is point 7: an image against one of a quarter of it.
+// growth measures an image against one of a quarter of it.
 func growth(b *bench) ([]row, error) {
 	small, err := b.makeImage("small", equalLayers(4)...)
 	if err != nil {

@@ -161,8 +161,8 @@ func writeImage(t *testing.T) string {
 func TestAction(t *testing.T) {
 	t.Parallel()
 	needs(t, "bash", "jq", "curl")
-	_, url := makeRelease(t, "v9.8.7")
-	for name, ref := range map[string]string{"release": "v9.8.7", "source": "0123456789abcdef0123456789abcdef01234567"} {
+	url := serveRelease(t, releaseDir(t))
+	for name, ref := range map[string]string{"release": version, "source": "0123456789abcdef0123456789abcdef01234567"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			api := fakelambda.New()
@@ -214,13 +214,13 @@ func TestAction(t *testing.T) {
 // TestActionRegions publishes one layer for others, to two regions.
 func TestActionRegions(t *testing.T) {
 	t.Parallel()
-	needs(t, "bash", "jq")
+	needs(t, "bash", "jq", "curl")
 	api := fakelambda.New()
 	lambda := api.Start()
 	t.Cleanup(api.Close)
-	env := append(withoutAWS(os.Environ()), "AWS_ENDPOINT_URL="+lambda, "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test")
+	env := append(withoutAWS(os.Environ()), "GITHUB_SERVER_URL="+serveRelease(t, releaseDir(t)), "AWS_ENDPOINT_URL="+lambda, "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test")
 	values := map[string]string{
-		"inputs.image": writeImage(t), "inputs.region": "eu-west-1,us-east-1", "inputs.layer-name": "hello",
+		"inputs.version": version, "inputs.image": writeImage(t), "inputs.region": "eu-west-1,us-east-1", "inputs.layer-name": "hello",
 		"inputs.share-with": "o-0123456789", "inputs.compatible-architecture": "x86_64\narm64",
 	}
 	dir := t.TempDir()
@@ -266,10 +266,10 @@ func TestActionRegions(t *testing.T) {
 // TestActionDryRun is an action's run without AWS, that leaves zips.
 func TestActionDryRun(t *testing.T) {
 	t.Parallel()
-	needs(t, "bash", "jq")
+	needs(t, "bash", "jq", "curl")
 	output := t.TempDir()
-	outputs, summary, err := runAction(t, os.Environ(), map[string]string{
-		"inputs.image": writeImage(t), "inputs.dry-run": "true", "inputs.output-directory": output,
+	outputs, summary, err := runAction(t, append(os.Environ(), "GITHUB_SERVER_URL="+serveRelease(t, releaseDir(t))), map[string]string{
+		"inputs.version": version, "inputs.image": writeImage(t), "inputs.dry-run": "true", "inputs.output-directory": output,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -298,7 +298,7 @@ func TestActionInputs(t *testing.T) {
 			t.Errorf("step %q has %s in its script", step.Name, found)
 		}
 	}
-	help := output(t, command(t.Context(), "go", "run", "..", "--help"))
+	help := output(t, command(t.Context(), builtProgram(t), "--help"))
 	for _, option := range regexp.MustCompile(`(?m)^ +(?:-\w, )? *--([a-z0-9-]+)`).FindAllStringSubmatch(help, -1) {
 		switch name := option[1]; name {
 		case "quiet", "debug", "help", "version": // for people

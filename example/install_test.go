@@ -1,26 +1,63 @@
 package example
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	goruntime "runtime"
 	"strings"
+	"sync"
 	"testing"
 )
 
-// makeRelease serves a release of the program for this machine as GitHub does.
-func makeRelease(t *testing.T, version string) (dir, url string) {
+// version is that of the release that there is.
+const version = "v1.0.0"
+
+// releaseDir has a release of the program for this machine, made once for all tests.
+func releaseDir(t *testing.T) string {
 	t.Helper()
-	dir = t.TempDir()
-	program := filepath.Join(dir, "build", strings.TrimSpace(output(t, command(t.Context(), "sh", "-c", "echo $(go env GOOS)_$(go env GOARCH)"))), "img2lambda")
-	output(t, command(t.Context(), "go", "build", "-o", program, ".."))
-	cmd := exec.CommandContext(t.Context(), "go", "run", "./internal/release", version, "0", dir)
-	cmd.Dir = ".."
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	dir, err := released()
+	if err != nil {
+		t.Fatal(err)
 	}
+	return dir
+}
+
+var released = sync.OnceValues(func() (string, error) {
+	dir := filepath.Join(scratch, "release")
+	program := filepath.Join(dir, "build", goruntime.GOOS+"_"+goruntime.GOARCH, "img2lambda")
+	if goruntime.GOOS == "windows" {
+		program += ".exe"
+	}
+	for _, args := range [][]string{
+		{"build", "-o", program, "."},
+		{"run", "./internal/release", version, "0", dir},
+	} {
+		cmd := exec.Command("go", args...)
+		cmd.Dir = ".."
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("%v: %w\n%s", cmd, err, out)
+		}
+	}
+	return dir, nil
+})
+
+// builtProgram returns the path of the program that is in the release.
+func builtProgram(t *testing.T) string {
+	t.Helper()
+	programs, err := filepath.Glob(filepath.Join(releaseDir(t), "build/*/*"))
+	if err != nil || len(programs) != 1 {
+		t.Fatal(programs, err)
+	}
+	return programs[0]
+}
+
+// serveRelease serves what is in dir as GitHub serves a release.
+func serveRelease(t *testing.T, dir string) (url string) {
+	t.Helper()
 	releases := "/" + repository + "/releases"
 	mux := http.NewServeMux()
 	mux.Handle(releases+"/download/"+version+"/", http.StripPrefix(releases+"/download/"+version, http.FileServer(http.Dir(dir))))
@@ -29,14 +66,14 @@ func makeRelease(t *testing.T, version string) (dir, url string) {
 	mux.Handle("/raw/", http.StripPrefix("/raw/", http.FileServer(http.Dir(".."))))
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
-	return dir, server.URL
+	return server.URL
 }
 
 // TestInstall installs the newest release, and another one that there is not.
 func TestInstall(t *testing.T) {
 	t.Parallel()
 	needs(t, "curl")
-	_, url := makeRelease(t, "v9.8.7")
+	url := serveRelease(t, releaseDir(t))
 	home := t.TempDir()
 	install := func(args ...string) (string, error) {
 		cmd := exec.CommandContext(t.Context(), "sh", append([]string{"../install.sh"}, args...)...)
@@ -68,7 +105,11 @@ func lastLine(s string) string {
 func TestActionDamaged(t *testing.T) {
 	t.Parallel()
 	needs(t, "bash", "jq", "curl")
-	dir, url := makeRelease(t, "v9.8.7")
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(releaseDir(t))); err != nil {
+		t.Fatal(err)
+	}
+	url := serveRelease(t, dir)
 	archives, err := filepath.Glob(filepath.Join(dir, "img2lambda_*"))
 	if err != nil || len(archives) != 1 {
 		t.Fatal(archives, err)
@@ -77,7 +118,7 @@ func TestActionDamaged(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, _, err = runAction(t, append(os.Environ(), "GITHUB_SERVER_URL="+url), map[string]string{
-		"inputs.version": "v9.8.7", "inputs.image": writeImage(t), "inputs.dry-run": "true",
+		"inputs.version": version, "inputs.image": writeImage(t), "inputs.dry-run": "true",
 	})
 	if err == nil || !strings.Contains(err.Error(), filepath.Base(archives[0])+" is not what SHA256SUMS says") {
 		t.Errorf("%v, want that the archive is not what SHA256SUMS says", err)

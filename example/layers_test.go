@@ -56,8 +56,7 @@ func publishedTree(t *testing.T, image string) map[string]file {
 	api := fakelambda.New()
 	endpoint := api.Start()
 	t.Cleanup(api.Close)
-	program, dir := filepath.Join(t.TempDir(), "img2lambda"), t.TempDir()
-	output(t, command(t.Context(), "go", "build", "-o", program, ".."))
+	program, dir := builtProgram(t), t.TempDir()
 	publish := func() []string {
 		cmd := command(t.Context(), program, "--image", image, "--quiet", "--output-directory", dir)
 		cmd.Env = append(withoutAWS(cmd.Env), "AWS_ENDPOINT_URL="+endpoint, "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test",

@@ -21,7 +21,7 @@ import (
 func TestRecipes(t *testing.T) {
 	t.Parallel()
 	needs(t, "bash", "curl", "jq")
-	_, url := makeRelease(t, "v1.0.0")
+	url := serveRelease(t, releaseDir(t))
 	for _, file := range []string{"github.yml", "buildspec.yml", "gitlab.yml"} {
 		t.Run(file, func(t *testing.T) {
 			t.Parallel()
@@ -37,7 +37,7 @@ func TestRecipes(t *testing.T) {
 			// install.sh is that of the checkout.
 			writeScript(t, filepath.Join(bin, "curl"), `for arg; do
 				shift
-				case $arg in https://raw.githubusercontent.com/`+repository+`/v1.0.0/*) arg=`+url+`/raw/${arg##*/} ;; esac
+				case $arg in https://raw.githubusercontent.com/`+repository+`/`+version+`/*) arg=`+url+`/raw/${arg##*/} ;; esac
 				set -- "$@" "$arg"
 			done
 			exec `+curl+` "$@"`)
@@ -47,7 +47,7 @@ func TestRecipes(t *testing.T) {
 			for _, command := range commandsOf(t, filepath.Join("ci", file)) {
 				var err error
 				if command == actionName {
-					_, _, err = runActionIn(t, dir, env, map[string]string{"inputs.image": "my-image", "github.action_ref": "v1.0.0"})
+					_, _, err = runActionIn(t, dir, env, map[string]string{"inputs.image": "my-image", "github.action_ref": version})
 				} else {
 					err = runStep(t, dir, env, strings.ReplaceAll(command, "/usr/local/bin", bin))
 				}
@@ -72,7 +72,7 @@ func TestRecipes(t *testing.T) {
 }
 
 // actionName is where recipes find the action.
-const actionName = repository + "@v1.0.0"
+const actionName = repository + "@" + version
 
 // commandsOf returns what a recipe runs: shell, and actionName for the action. It
 // fails for what it does not know, which would not be tested.

@@ -267,3 +267,25 @@ func (m *moody) Read(p []byte) (int, error) {
 	}
 	return m.r.Read(p)
 }
+
+// TestDiskError guards against reading a layer to its end, which may take minutes,
+// when what it becomes cannot be written.
+func TestDiskError(t *testing.T) {
+	t.Parallel()
+	c := newConverter(filepath.Join(testrun.MemoryDir(t), "gone"))
+	defer c.close()
+	const size = 1 << 30
+	layer := &counter{r: io.MultiReader(
+		bytes.NewReader(append(tartest.Header("opt/a", tar.TypeReg, 0, nil), tartest.Header("opt/b", tar.TypeReg, 1<<20, nil)...)),
+		io.LimitReader(zeros{}, 1<<20),
+		bytes.NewReader(tartest.Header("usr/c", tar.TypeReg, size, nil)),
+		io.LimitReader(zeros{}, size),
+	)}
+	_, err := c.repack(t.Context(), layer)
+	if !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got error %v", err)
+	}
+	if layer.n > size/2 {
+		t.Errorf("%d MB were read, though nothing could be written", layer.n>>20)
+	}
+}

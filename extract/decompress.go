@@ -68,7 +68,7 @@ type xzReader struct {
 }
 
 func newXzReader(r io.Reader) (io.ReadCloser, error) {
-	_ = windows.Acquire(context.Background(), maxDictionary) // as frameReader.hold does
+	_ = windows.Acquire(context.Background(), maxDictionary) // as in frameReader.next
 	release := sync.OnceFunc(func() { windows.Release(maxDictionary) })
 	z, err := xz.NewReader(r, maxDictionary)
 	if err != nil {

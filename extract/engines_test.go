@@ -26,7 +26,7 @@ import (
 
 // engineImages is how many images each engine is given; ten times as many in a
 // long run.
-var engineImages = flag.Int("engine-images", 200, "number of random images to compare with each engine: the first by -seed, the next by the number after it")
+var engineImages = flag.Int("engine-images", 100, "number of random images to compare with each engine: the first by -seed, the next by the number after it")
 
 // together is how many images are loaded as one, each below a directory of its
 // own.

@@ -3,6 +3,7 @@ package extract
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/binary"
 	"io"
 	"testing"
 	"testing/iotest"
@@ -44,12 +45,16 @@ func checkGunzip(t *testing.T, gzipped []byte) {
 	}
 }
 
-// gzippedSamples are streams with blocks of all kinds.
-func gzippedSamples(t testing.TB) (all [][]byte) {
+// gzippedSizes are of nothing, of one block, of more than a window, and of more than
+// the output buffer holds twice.
+var gzippedSizes = []int{0, 1, 100, 40_000, 700_000}
+
+// gzippedSamples are streams with blocks of all kinds, of content of these sizes.
+func gzippedSamples(t testing.TB, sizes ...int) (all [][]byte) {
 	t.Helper()
 	rng := testrun.Random(t)
 	for _, kind := range []string{"text", "random", "mixed", "zeros"} {
-		for _, size := range []int{0, 1, 100, 40_000, 700_000} {
+		for _, size := range sizes {
 			content := []byte(tartest.Content(rng, kind, size))
 			for i := range min(size/1000, 200) { // what came before, at all distances
 				at := rng.IntN(size)
@@ -85,7 +90,7 @@ func gzippedSamples(t testing.TB) (all [][]byte) {
 // TestGunzip guards against any difference to compress/gzip.
 func TestGunzip(t *testing.T) {
 	t.Parallel()
-	samples := gzippedSamples(t)
+	samples := gzippedSamples(t, gzippedSizes...)
 	for _, s := range samples {
 		checkGunzip(t, s)
 		if len(s) > 2000 {
@@ -114,12 +119,10 @@ func TestGunzip(t *testing.T) {
 func TestDamagedGzip(t *testing.T) {
 	t.Parallel()
 	rng := testrun.Random(t)
-	for _, s := range gzippedSamples(t) {
-		points := testrun.Points()
-		if len(s) > 100_000 {
-			points = 1
-		}
-		for range points {
+	for _, s := range gzippedSamples(t, gzippedSizes...) {
+		size := int(binary.LittleEndian.Uint32(s[len(s)-4:])) // of the content
+		// The larger it is, the longer each takes.
+		for range max(1, testrun.Points()*20_000/max(size, 20_000)) {
 			checkGunzip(t, s[:rng.IntN(len(s))])
 			changed := bytes.Clone(s)
 			changed[rng.IntN(len(s))] ^= 1 << rng.IntN(8)
@@ -130,7 +133,7 @@ func TestDamagedGzip(t *testing.T) {
 
 // FuzzGunzip takes any bytes for a gzip stream.
 func FuzzGunzip(f *testing.F) {
-	for _, s := range gzippedSamples(f) {
+	for _, s := range gzippedSamples(f, 0, 1, 100, 40_000) {
 		if len(s) < 1000 {
 			f.Add(s)
 		}

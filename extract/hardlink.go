@@ -4,6 +4,8 @@ import (
 	"context"
 	"path"
 	"slices"
+
+	"github.com/pkg/errors"
 )
 
 // wantedPaths are paths outside the roots to which hard links lead, and the
@@ -44,7 +46,8 @@ type resolver struct {
 	roots    roots
 	read     wantedPaths // outside the roots, whose content was kept
 	want     wantedPaths // outside the roots, whose content has to be kept
-	err      error       // a layer has too many paths
+	steps    int         // down from layer to layer, for all links so far
+	err      error       // that is too much
 }
 
 // resolve turns hard links into copies: each takes kind and content of its
@@ -136,6 +139,10 @@ func (r *resolver) findBelow(i int, node uint32, hops int) *entry {
 		return nil
 	}
 	for i--; i >= 0; i-- {
+		if r.steps++; r.steps > maxTargetSteps {
+			r.err = errors.New("the image has too many hard links into layers far below: make them copies, or build the image from fewer layers")
+			return nil
+		}
 		left := r.from(i)
 		if left.nodes[node].explicit {
 			places := r.at(i, node)

@@ -57,6 +57,9 @@ const (
 	// maxLinkSteps bounds the time for following a layer's symbolic links, in
 	// path components.
 	maxLinkSteps = 10_000_000
+	// maxTargetSteps bounds the time for finding the targets of hard links, in
+	// layers that are looked at for all links together.
+	maxTargetSteps = 30_000_000
 	// maxRootLinks is how many symbolic links may lead from /opt to the directory
 	// that it stands for. The image is read once more for each.
 	maxRootLinks = 8

@@ -39,6 +39,9 @@ func TestManyEntries(t *testing.T) {
 // TestTooManyEntries guards against memory without bounds where no layer is too
 // large by itself.
 func TestTooManyEntries(t *testing.T) {
+	if !testrun.Long {
+		t.Skip("800,000 entries: IMG2LAMBDA_TEST_LONG=1")
+	}
 	t.Parallel()
 	read := 0
 	var layers generatedLayers
@@ -122,6 +125,27 @@ func TestManyLinks(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestManyLinksIntoManyLayers guards against hard links that are each looked for in
+// all layers.
+func TestManyLinksIntoManyLayers(t *testing.T) {
+	t.Parallel()
+	var layers generatedLayers
+	for l := range 999 {
+		layers = append(layers, func() io.Reader {
+			return tartest.Generated(1, func(int) []byte { return tartest.Header(fmt.Sprint("opt/d/", l), tar.TypeReg, 0, nil) })
+		})
+	}
+	layers = append(layers, func() io.Reader {
+		return tartest.Generated(100_000, func(i int) []byte {
+			return tartest.Header(fmt.Sprint("opt/", i), tar.TypeLink, 0, func(b []byte) { copy(b[157:], "opt/d/0") })
+		})
+	})
+	err := convertOnly(t, t.Context(), layers)
+	if err == nil || !strings.Contains(err.Error(), "too many hard links into layers far below") {
+		t.Errorf("got error %v", err)
 	}
 }
 

@@ -41,7 +41,8 @@ func (z *zstdReader) Close() error {
 	err := z.ReadCloser.Close()
 	z.ReadCloser = nil
 	collectLarge(z.frames.held)
-	z.frames.hold(0)
+	windows.Release(z.frames.held)
+	z.frames.held = 0
 	return err
 }
 
@@ -94,7 +95,10 @@ func (f *frameReader) next() int64 {
 		return math.MaxInt64
 	}
 	if int64(window) > f.held {
-		f.hold(int64(window))
+		windows.Release(f.held)
+		// No context ends this: those that hold something look at theirs.
+		_ = windows.Acquire(context.Background(), int64(window))
+		f.held = int64(window)
 	}
 	f.inFrame, f.sum = true, h.HasCheckSum
 	return int64(h.HeaderSize)
@@ -119,12 +123,4 @@ func (f *frameReader) block() int64 {
 		}
 	}
 	return 3 + size
-}
-
-// hold changes how much of windows is held to n bytes.
-func (f *frameReader) hold(n int64) {
-	windows.Release(f.held)
-	// The context does not matter: those that hold something look at theirs.
-	_ = windows.Acquire(context.Background(), n)
-	f.held = n
 }

@@ -24,6 +24,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(withShortTMPDIR{m}, map[string]func(){
 		"img2lambda": func() { os.Exit(cli.Main(context.Background(), os.Args, os.Stdout, os.Stderr)) },
 		"interrupt":  interrupt,
+		"peak":       peak,
 	})
 }
 
@@ -50,6 +51,8 @@ func (w withShortTMPDIR) Run() int {
 //		IMAGE_digest_hex to the same without "sha256:"
 //	mkindex [-attest] IMAGE IMAGE...
 //		make a multi-platform image. Sets IMAGE_digest, IMAGE_digest_hex
+//	mkhostile IMAGE KIND
+//		make an image that attacks: see the code for the kinds
 //	write FORMAT PATH [NAME=]IMAGE...
 //		write an archive or layout: oci, oci-archive, docker-legacy, docker-oci,
 //		docker-containerd or podman
@@ -108,6 +111,9 @@ func (w withShortTMPDIR) Run() int {
 //	exec interrupt [-at TEXT] INT|TERM CODE PROGRAM ARG...
 //		run a program, send it the signal once it has read a layer, or with -at
 //		once it has said this, and fail unless it ends with this exit code
+//	exec peak MIB CODE PROGRAM ARG...
+//		run a program that has to end with this exit code, and fail if it takes more
+//		memory at once
 //	holds DIR NAME...
 //		fail unless these names, and no others, are in a directory
 //	same DIR DIR...
@@ -135,11 +141,12 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"mkimage": onRig((*rig).mkimage),
-			"mkindex": onRig((*rig).mkindex),
-			"write":   onRig((*rig).write),
-			"cut":     onRig((*rig).cut),
-			"flip":    onRig((*rig).flip),
+			"mkimage":   onRig((*rig).mkimage),
+			"mkindex":   onRig((*rig).mkindex),
+			"mkhostile": onRig((*rig).mkhostile),
+			"write":     onRig((*rig).write),
+			"cut":       onRig((*rig).cut),
+			"flip":      onRig((*rig).flip),
 
 			"registry":     onRig((*rig).startRegistry),
 			"push":         onRig((*rig).push),
@@ -174,6 +181,8 @@ func TestScripts(t *testing.T) {
 // condition tells whether the lines of a script after [name] are to be run.
 func condition(name string) (bool, error) {
 	switch name {
+	case "race":
+		return raceDetector, nil
 	case "root":
 		return os.Getuid() == 0, nil
 	case "immutable":

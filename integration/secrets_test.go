@@ -61,42 +61,68 @@ func indiscreet() map[string]http.HandlerFunc {
 func TestRegistrySecrets(t *testing.T) {
 	t.Parallel()
 	for name, do := range indiscreet() {
-		for _, where := range []string{"/token", "/manifests/", "/blobs/"} {
-			for _, scheme := range []string{"Basic", "Bearer"} {
-				if where == "/token" && scheme == "Basic" || where != "/token" && name == "half a token" {
-					continue
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			// All at once: of a registry that may recover, each asks again for 15 s.
+			var runs []indiscretion
+			for _, where := range []string{"/token", "/manifests/", "/blobs/"} {
+				for _, scheme := range []string{"Basic", "Bearer"} {
+					if where == "/token" && scheme == "Basic" || where != "/token" && name == "half a token" {
+						continue
+					}
+					runs = append(runs, startIndiscretion(t, do, where, scheme))
 				}
-				t.Run(name+" for "+where+" with "+scheme, func(t *testing.T) {
-					t.Parallel()
-					var came atomic.Bool
-					g := &guarded{scheme: scheme, misbehave: func(w http.ResponseWriter, r *http.Request) bool {
-						if !strings.Contains(r.URL.Path, where) {
-							return false
-						}
-						came.Store(true)
-						do(w, r)
-						return true
-					}}
-					address, dir := startGuarded(t, g)
-					o := run{dir: dir, args: []string{"-d", "-q", "--debug", "--tls-verify=false", "-i", "docker://" + address + "/app"}}.do(t)
-					out := filepath.Join(dir, "output")
-					o.keepsSecrets(t, out)
-					if !came.Load() {
-						t.Error("nobody came")
-					}
-					if o.exit != 1 {
-						t.Errorf("exit code %d: %s", o.exit, o.stderr)
-					}
-					if left := files(t, out); len(left) > 0 {
-						t.Errorf("%v is left", slices.Sorted(maps.Keys(left)))
-					}
-					line := o.stderr[strings.LastIndex(strings.TrimSuffix(o.stderr, "\n"), "\n")+1:]
-					if !strings.HasPrefix(line, "img2lambda: ") {
-						t.Errorf("the last line is %q", line)
-					}
-				})
 			}
+			for _, r := range runs {
+				t.Run(r.name, r.check)
+			}
+		})
+	}
+}
+
+// indiscretion is a run with an indiscreet registry, which has begun.
+type indiscretion struct {
+	name string
+	dir  string
+	came *atomic.Bool
+	*process
+}
+
+// startIndiscretion starts a run with a registry that is indiscreet about requests
+// whose path has where in it.
+func startIndiscretion(t *testing.T, do http.HandlerFunc, where, scheme string) indiscretion {
+	t.Helper()
+	came := new(atomic.Bool)
+	g := &guarded{scheme: scheme, misbehave: func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.Contains(r.URL.Path, where) {
+			return false
 		}
+		came.Store(true)
+		do(w, r)
+		return true
+	}}
+	address, dir := startGuarded(t, g)
+	args := []string{"-d", "-q", "--debug", "--tls-verify=false", "-i", "docker://" + address + "/app"}
+	return indiscretion{where + " with " + scheme, dir, came, run{dir: dir, args: args}.start(t)}
+}
+
+// check fails if the run says or leaves a secret, or ends as it should not.
+func (i indiscretion) check(t *testing.T) {
+	o := i.wait(t)
+	out := filepath.Join(i.dir, "output")
+	o.keepsSecrets(t, out)
+	if !i.came.Load() {
+		t.Error("nobody came")
+	}
+	if o.exit != 1 {
+		t.Errorf("exit code %d: %s", o.exit, o.stderr)
+	}
+	if left := files(t, out); len(left) > 0 {
+		t.Errorf("%v is left", slices.Sorted(maps.Keys(left)))
+	}
+	line := o.stderr[strings.LastIndex(strings.TrimSuffix(o.stderr, "\n"), "\n")+1:]
+	if !strings.HasPrefix(line, "img2lambda: ") {
+		t.Errorf("the last line is %q", line)
 	}
 }
 

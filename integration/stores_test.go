@@ -152,7 +152,7 @@ func TestPulledPlatforms(t *testing.T) {
 		}
 		sameZips(t, want, got)
 		o, _ = d.convert(t, 1, one, "--platform", "linux/s390x")
-		o.oneLine(t, "not there for platform linux/s390x, but for linux/riscv64: ", "`docker pull --platform linux/s390x "+one+"`")
+		o.oneLine(t, "the image has no linux/s390x variant, only linux/riscv64: ", "`docker pull --platform linux/s390x "+one+"`")
 
 		manifest, err := platforms["riscv64"].Digest()
 		if err != nil {
@@ -169,7 +169,7 @@ func TestPulledPlatforms(t *testing.T) {
 
 		two := loadParts(t, d, index, platforms[runtime.GOARCH])
 		o, _ = d.convert(t, 1, two)
-		o.oneLine(t, "but for linux/riscv64, linux/s390x: choose with --platform")
+		o.oneLine(t, "variant, only linux/riscv64, linux/s390x: choose with --platform")
 		_, got = d.convert(t, 0, two, "--platform", "linux/riscv64")
 		sameZips(t, want, got)
 	})

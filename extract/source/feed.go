@@ -9,8 +9,9 @@ import (
 const (
 	// feedChunk is the number of bytes that a feed holds in one piece.
 	feedChunk = 256 << 10
-	// feedChunks bounds what all feeds of a stream hold.
-	feedChunks = 64
+	// feedChunks bounds what all feeds of a stream hold. More do not make it
+	// faster.
+	feedChunks = 24
 )
 
 // feeder reads a stream's files ahead of those who want them: while they are busy
@@ -29,7 +30,7 @@ func newFeeder() *feeder {
 	}
 }
 
-// feed is one of the files. A goroutine fills it, another reads it.
+// feed is one of the files: one goroutine fills it and another reads it.
 type feed struct {
 	*feeder
 	pieces chan piece
@@ -48,7 +49,8 @@ func (f *feeder) newFeed() *feed {
 	return &feed{feeder: f, pieces: make(chan piece, feedChunks+1)} // enough not to block
 }
 
-// fill puts the next size bytes of r into the feed.
+// fill puts the next size bytes of r into the feed. While the feeds hold all that
+// they may, it waits for those who read them.
 func (f *feed) fill(ctx context.Context, r io.Reader, size int64) {
 	defer close(f.pieces)
 	for size > 0 {
@@ -84,7 +86,8 @@ func (f *feed) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// drain takes what has not been read.
+// drain takes what is left, so that filling goes on. The feed is not read any
+// more.
 func (f *feed) drain() {
 	f.release()
 	for f.piece = range f.pieces {

@@ -3,7 +3,7 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
-	"strings"
+	"strconv"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -26,11 +26,11 @@ func files(dir string, n, size int) []imagetest.Entry {
 	entries := []imagetest.Entry{imagetest.Dir(dir + "/")}
 	for i := range n {
 		rng := rand.New(rand.NewPCG(uint64(i), uint64(size)))
-		var b strings.Builder
-		for b.Len() < size {
-			fmt.Fprintf(&b, "%x\n", rng.Uint64N(1<<rng.UintN(48)+1))
+		b := make([]byte, 0, size+17) // the last number may be over it
+		for len(b) < size {
+			b = append(strconv.AppendUint(b, rng.Uint64N(1<<rng.UintN(48)+1), 16), '\n')
 		}
-		entries = append(entries, imagetest.File(fmt.Sprintf("%s/%d", dir, i), b.String()))
+		entries = append(entries, imagetest.File(fmt.Sprintf("%s/%d", dir, i), string(b)))
 	}
 	return entries
 }

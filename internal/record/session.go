@@ -63,7 +63,7 @@ func perform(program string) ([]screen, error) {
 		"DOCKER_HOST=tcp://"+engine.Listener.Addr().String(), "AWS_ENDPOINT_URL="+lambda.URL, "AWS_REGION=us-east-1",
 		"AWS_ACCESS_KEY_ID=none", "AWS_SECRET_ACCESS_KEY=none")
 
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute) // what takes longer hangs
 	defer cancel()
 	tmux := func(args ...string) (string, error) {
 		cmd := exec.CommandContext(ctx, "tmux", append([]string{"-f", "/dev/null", "-S", filepath.Join(dir, "tmux")}, args...)...)

@@ -22,7 +22,7 @@ func TestRelease(t *testing.T) {
 	dir, again := t.TempDir(), t.TempDir()
 	for _, target := range []string{"linux_amd64/img2lambda", "windows_arm64/img2lambda.exe"} {
 		program := filepath.Join(dir, "build", target)
-		out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./internal/release").CombinedOutput()
+		out, err := exec.CommandContext(t.Context(), "go", "build", "-ldflags", "-s -w", "-o", program, "./internal/release").CombinedOutput()
 		if err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
