@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/aws/smithy-go"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/internal/fakelambda"
 )
@@ -251,5 +254,16 @@ func TestProxy(t *testing.T) {
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("got error %v, want %s", err, want)
 		}
+	}
+}
+
+// TestUnknownHost guards against leaving a region that does not exist for people to
+// find in the name of a host.
+func TestUnknownHost(t *testing.T) {
+	dns := &net.DNSError{Err: "no such host", Name: "lambda.nowhere.amazonaws.com", IsNotFound: true}
+	err := explain(&smithy.OperationError{ServiceID: "Lambda", OperationName: "ListLayerVersions", Err: &net.OpError{Op: "dial", Net: "tcp", Err: dns}})
+	const want = "Lambda ListLayerVersions failed: dial tcp: lookup lambda.nowhere.amazonaws.com: no such host; is the region's name right, and the network there?"
+	if err.Error() != want {
+		t.Errorf("got error %v, want %s", err, want)
 	}
 }
