@@ -24,18 +24,19 @@ func shortly(ctx context.Context, do func(context.Context) error) error {
 
 // request is one whose answer may be long: it ends if the server stalls.
 type request struct {
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-	timer  *time.Timer // runs while the server has to do something
+	ctx      context.Context
+	cancel   context.CancelCauseFunc
+	patience time.Duration
+	timer    *time.Timer // runs while the server has to do something
 }
 
 func newRequest(ctx context.Context) *request {
-	r := new(request)
+	r := &request{patience: patience}
 	r.ctx, r.cancel = context.WithCancelCause(ctx)
-	r.timer = time.AfterFunc(patience, func() { r.cancel(errStalled) })
+	r.timer = time.AfterFunc(r.patience, func() { r.cancel(errStalled) })
 	// A request may be several, with pauses that the server has asked for.
 	r.ctx = httptrace.WithClientTrace(r.ctx, &httptrace.ClientTrace{
-		GotFirstResponseByte: func() { r.timer.Reset(patience) },
+		GotFirstResponseByte: func() { r.timer.Reset(r.patience) },
 	})
 	return r
 }
@@ -61,7 +62,7 @@ type answer struct {
 }
 
 func (a *answer) Read(b []byte) (int, error) {
-	a.timer.Reset(patience)
+	a.timer.Reset(a.patience)
 	n, err := a.ReadCloser.Read(b)
 	a.timer.Stop()
 	return n, a.because(err)
