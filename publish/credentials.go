@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -100,7 +101,7 @@ func noConfig(err error, o Options) error {
 	case errors.As(err, &noMFA):
 		profile := cmp.Or(chosenProfile(o), "default")
 		return &explainedError{fmt.Sprintf("AWS profile %q needs the code of an MFA device, and there is no terminal to ask for it: "+
-			"run `aws configure export-credentials --profile %s --format env` on one, and set what it prints", profile, profile), err}
+			"run `eval \"$(aws configure export-credentials --profile %s --format env)\"` in a terminal first", profile, profile), err}
 	}
 	return errors.WithStack(&explainedError{"AWS configuration: " + strings.Join(strings.Fields(err.Error()), " "), err})
 }
@@ -122,9 +123,9 @@ func noCredentials(err error, cfg aws.Config, profile string) error {
 	case service == sts.ServiceID: // there are credentials, but they get no role
 		return errors.WithMessagef(explain(err), "%s, from %s", from, service)
 	case has(aws.CredentialSourceSSO, aws.CredentialSourceSSOLegacy):
-		return say("%s: sign in again with `aws sso login%s`", reason(err), profileOption(cfg, profile))
+		return say("%s: sign in with `aws sso login%s`", noSession(err), profileOption(cfg, profile))
 	case has(aws.CredentialSourceLogin):
-		return say("%s: sign in again with `aws login%s`", reason(err), profileOption(cfg, profile))
+		return say("%s: sign in with `aws login%s`", noSession(err), profileOption(cfg, profile))
 	case has(aws.CredentialSourceProcess):
 		return say("its credential_process failed: %s: run `aws configure export-credentials%s` to see whether it works for the AWS CLI", reason(err), profileOption(cfg, profile))
 	case service != "" && service != imdsService:
@@ -168,6 +169,15 @@ func profileOption(cfg aws.Config, profile string) string {
 		return ""
 	}
 	return " --profile " + profile
+}
+
+// noSession says why there is no session of a user who signs in with a browser. The
+// SDK reads it from a file that is made by signing in.
+func noSession(err error) string {
+	if errors.Is(err, fs.ErrNotExist) {
+		return "nobody has signed in"
+	}
+	return reason(err)
 }
 
 // reason says why there are no credentials: AWS's own words, or else the innermost error.

@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/aws/smithy-go"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/internal/fakelambda"
 )
@@ -169,15 +172,15 @@ func TestNoCredentials(t *testing.T) {
 	}{
 		"MFA without a terminal": {
 			config: deploy + "credential_source = Environment\nmfa_serial = arn:aws:iam::123456789012:mfa/me\n",
-			want:   []string{`AWS profile "deploy" needs the code of an MFA device`, "`aws configure export-credentials --profile deploy "},
+			want:   []string{`AWS profile "deploy" needs the code of an MFA device`, "`eval \"$(aws configure export-credentials --profile deploy "},
 		},
 		"MFA that is not given": {
 			config: deploy + "credential_source = Environment\nmfa_serial = arn:aws:iam::123456789012:mfa/me\n",
 			mfa:    func(context.Context, string) (string, error) { return "", errors.New("nobody is there") },
 			want:   []string{`AWS credentials of profile "deploy"`, "nobody is there"},
 		},
-		"SSO":        {config: "[profile deploy]\nsso_session = corp\n" + sso + "[sso-session corp]\nsso_start_url = https://corp.invalid/start\nsso_region = us-east-1\n", want: []string{`profile "deploy"`, "`aws sso login --profile deploy`"}},
-		"legacy SSO": {config: "[profile deploy]\n" + sso, want: []string{`profile "deploy"`, "`aws sso login --profile deploy`"}},
+		"SSO":        {config: "[profile deploy]\nsso_session = corp\n" + sso + "[sso-session corp]\nsso_start_url = https://corp.invalid/start\nsso_region = us-east-1\n", want: []string{`profile "deploy": nobody has signed in: `, "`aws sso login --profile deploy`"}},
+		"legacy SSO": {config: "[profile deploy]\n" + sso, want: []string{`profile "deploy": nobody has signed in: `, "`aws sso login --profile deploy`"}},
 		"aws login":  {config: "[profile deploy]\nlogin_session = arn:aws:iam::123456789012:user/me\n", want: []string{`profile "deploy"`, "`aws login --profile deploy`"}},
 		"process":    {config: "[profile deploy]\ncredential_process = false\n", want: []string{`profile "deploy": its credential_process failed: exit status 1`, "`aws configure export-credentials --profile deploy`"}},
 		"half a key": {
@@ -251,5 +254,16 @@ func TestProxy(t *testing.T) {
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("got error %v, want %s", err, want)
 		}
+	}
+}
+
+// TestUnknownHost guards against leaving a region that does not exist for people to
+// find in the name of a host.
+func TestUnknownHost(t *testing.T) {
+	dns := &net.DNSError{Err: "no such host", Name: "lambda.nowhere.amazonaws.com", IsNotFound: true}
+	err := explain(&smithy.OperationError{ServiceID: "Lambda", OperationName: "ListLayerVersions", Err: &net.OpError{Op: "dial", Net: "tcp", Err: dns}})
+	const want = "Lambda ListLayerVersions failed: dial tcp: lookup lambda.nowhere.amazonaws.com: no such host; is the region's name right, and the network there?"
+	if err.Error() != want {
+		t.Errorf("got error %v, want %s", err, want)
 	}
 }

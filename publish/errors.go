@@ -68,6 +68,9 @@ func explain(err error) error {
 		if errors.Is(err, context.DeadlineExceeded) {
 			why = "no answer in time"
 		}
+		if dns := (*net.DNSError)(nil); errors.As(err, &dns) && dns.IsNotFound {
+			why += "; is the region's name right, and the network there?"
+		}
 		return &explainedError{fmt.Sprintf("%s %s failed: %s", operation.Service(), operation.Operation(), why), err}
 	case errors.As(err, &unsent): // an attempt at an operation
 		return &explainedError{"no answer: " + bottom(unsent).Error(), err}

@@ -19,7 +19,7 @@ func TestCheck(t *testing.T) {
 	}{
 		{"defaults", func(*Options) {}, "", ""},
 		{"all that a name can have", func(o *Options) { o.Namespace = "aZ09_-" }, "", ""},
-		{"empty namespace", func(o *Options) { o.Namespace = "" }, "Namespace", "letters"},
+		{"empty namespace", func(o *Options) { o.Namespace = "" }, "Namespace", "it is empty"},
 		{"space", func(o *Options) { o.Namespace = "a b" }, "Namespace", "letters"},
 		{"slash", func(o *Options) { o.Namespace = "a/b" }, "Namespace", "letters"},
 		{"line end", func(o *Options) { o.Namespace = "a\n" }, "Namespace", "letters"},
