@@ -51,7 +51,7 @@ func eachDocker(t *testing.T, test func(t *testing.T, d dockerEngine)) {
 // skipped.
 func ownDocker(t *testing.T) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, "docker", "version", "--format", "{{.Server.Version}}").CombinedOutput()
 	switch {

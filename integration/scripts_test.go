@@ -185,6 +185,8 @@ func condition(name string) (bool, error) {
 		return raceDetector, nil
 	case "root":
 		return os.Getuid() == 0, nil
+	case "long":
+		return os.Getenv("IMG2LAMBDA_TEST_LONG") != "", nil
 	case "immutable":
 		return canBeImmutable(), nil
 	case "awscli":
