@@ -3,7 +3,6 @@ package source
 import (
 	"archive/tar"
 	"context"
-	"encoding/json"
 	"io"
 	"slices"
 	"strings"
@@ -121,10 +120,14 @@ func hasConfig(export io.Reader, config digest.Digest) (bool, error) {
 		if cleanPath(h.Name) != "manifest.json" || h.Size > maxDocument {
 			continue
 		}
-		var manifests []dockerManifest
-		if err := json.NewDecoder(t).Decode(&manifests); err != nil {
+		b, err := io.ReadAll(t)
+		if err != nil {
 			return false, err
 		}
-		return slices.ContainsFunc(manifests, func(m dockerManifest) bool { return configDigest(m) == config.String() }), nil
+		var manifests []dockerManifest
+		if err := parseJSON(b, &manifests); err != nil {
+			return false, err
+		}
+		return slices.ContainsFunc(manifests, func(m dockerManifest) bool { return configDigest(m.Config) == config.String() }), nil
 	}
 }

@@ -2,7 +2,6 @@ package source
 
 import (
 	"context"
-	"encoding/json"
 	"io"
 	"os"
 	"path"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/awslabs/aws-lambda-container-image-converter/extract"
 	"github.com/opencontainers/go-digest"
-	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/pkg/errors"
 	"go.podman.io/image/v5/docker/reference"
 	"go.podman.io/image/v5/manifest"
@@ -27,9 +25,9 @@ type dockerManifest struct {
 
 // dockerImage is an image in what `docker save` writes.
 type dockerImage struct {
-	dockerManifest
+	layers []string // the names of their files
 	id     digest.Digest
-	config ispec.Image
+	config imageConfig
 }
 
 // findDockerImage looks an image up in an archive: by one of its names, or its
@@ -47,12 +45,15 @@ func findDockerImage(f files, r Reference, p Platform) (*dockerImage, error) {
 			found = several
 		}
 	}
+	if len(found) == 1 && imageID.MatchString(r.tag) { // which no other image has
+		return found[0], p.check(found[0].platform())
+	}
 	if len(found) == 1 && (p.orDefault().matches(found[0].platform()) || found[0].platform().isZero()) {
 		return found[0], nil
 	}
 	if len(found) < 2 {
 		// manifest.json has one image of an index; index.json has all.
-		i, err := findInIndex(f, r, p)
+		i, err := findInIndex(f, r, p, len(found) == 1)
 		switch {
 		case err == nil:
 			return i, nil
@@ -76,22 +77,29 @@ func dockerImages(f files, r Reference) (found []*dockerImage, there []string, e
 		return nil, nil, errors.Wrap(err, "not a `docker save` archive")
 	}
 	var manifests []dockerManifest
-	if err := json.Unmarshal(b, &manifests); err != nil {
+	if err := parseJSON(b, &manifests); err != nil {
 		return nil, nil, errors.Wrap(err, "manifest.json")
 	}
+	known := make(map[string]*dockerImage) // by their configs
 	for _, m := range manifests {
 		names := m.RepoTags
-		if id := configDigest(m); len(names) == 0 && id != "" {
+		if id := configDigest(m.Config); len(names) == 0 && id != "" {
 			names = []string{id}
 		}
 		for _, t := range names {
 			there = append(there, r.transport.prefix+r.path+":"+t)
 		}
-		if r.tag != "" && !slices.ContainsFunc(m.RepoTags, func(t string) bool { return sameName(t, r.tag) }) && configDigest(m) != r.tag {
+		if r.tag != "" && !slices.ContainsFunc(m.RepoTags, func(t string) bool { return sameName(t, r.tag) }) && configDigest(m.Config) != r.tag {
 			continue
 		}
-		i, err := readDockerConfig(f, m)
-		if err != nil {
+		i := known[m.Config]
+		if i == nil {
+			if i, err = readDockerConfig(f, m.Config); err != nil {
+				return nil, nil, err
+			}
+			known[m.Config] = i
+		}
+		if i, err = i.with(m.Layers); err != nil {
 			return nil, nil, err
 		}
 		found = append(found, i)
@@ -100,14 +108,17 @@ func dockerImages(f files, r Reference) (found []*dockerImage, there []string, e
 }
 
 // findInIndex looks an image up in the OCI image layout that Docker, from 25 on,
-// and containerd write beside manifest.json. The error wraps os.ErrNotExist if
-// there is none.
-func findInIndex(f files, r Reference, p Platform) (*dockerImage, error) {
+// and containerd write beside manifest.json. If that has the image by its name
+// (named), an index.json without names may have just one. The error wraps
+// os.ErrNotExist if there is no index.json.
+func findInIndex(f files, r Reference, p Platform, named bool) (*dockerImage, error) {
 	l := &layout{files: f}
-	if err := l.find(r, p); errors.Is(err, os.ErrNotExist) {
+	err := l.find(r, p)
+	if named && err != nil && !errors.Is(err, os.ErrNotExist) && l.find(Reference{path: r.path}, p) == nil {
+		err = nil
+	}
+	if err != nil {
 		return nil, err
-	} else if err != nil && l.find(Reference{path: r.path}, p) != nil {
-		return nil, err // nor is there just one, without a name
 	}
 	s := &manifestSource{store: l, platform: p}
 	m, _, err := s.choose(context.Background())
@@ -123,7 +134,10 @@ func findInIndex(f files, r Reference, p Platform) (*dockerImage, error) {
 		paths = append(paths, name)
 	}
 	last := len(paths) - 1
-	i, err := readDockerConfig(f, dockerManifest{Config: paths[last], Layers: paths[:last]})
+	i, err := readDockerConfig(f, paths[last])
+	if err == nil {
+		i, err = i.with(paths[:last])
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -135,8 +149,8 @@ func (i *dockerImage) platform() Platform { return platformOf(i.config.Platform)
 
 // configDigest is the ID that the name of an image's config tells: HEX.json,
 // blobs/sha256/HEX or sha256:HEX; empty if it is another name.
-func configDigest(m dockerManifest) string {
-	name := strings.TrimSuffix(path.Base(m.Config), ".json")
+func configDigest(config string) string {
+	name := strings.TrimSuffix(path.Base(config), ".json")
 	if !imageID.MatchString(name) {
 		return ""
 	}
@@ -156,20 +170,23 @@ func sameName(a, b string) bool {
 	return full(a) == full(b)
 }
 
-// readDockerConfig reads the config of an image.
-func readDockerConfig(f files, m dockerManifest) (*dockerImage, error) {
-	b, err := readDocument(f, m.Config)
+// readDockerConfig reads the config of an image, whose layers are still to be added.
+func readDockerConfig(f files, name string) (*dockerImage, error) {
+	b, err := readDocument(f, name)
 	if err != nil {
 		return nil, errors.Wrap(err, "the image's config")
 	}
-	i := &dockerImage{dockerManifest: m, id: digest.FromBytes(b)}
-	if named := configDigest(m); named != "" && named != i.id.String() {
-		return nil, errors.Errorf("the image's config %s has digest %s: the image is damaged", m.Config, i.id)
+	i := &dockerImage{id: digest.FromBytes(b)}
+	if named := configDigest(name); named != "" && named != i.id.String() {
+		return nil, errors.Errorf("the image's config %s has digest %s: the image is damaged", name, i.id)
 	}
-	if i.config, err = parseConfig(b); err != nil {
-		return nil, err
-	}
-	return i, checkCount(i.config, len(m.Layers))
+	i.config, err = parseConfig(b)
+	return i, err
+}
+
+// with is the image with its layers.
+func (i *dockerImage) with(layers []string) (*dockerImage, error) {
+	return &dockerImage{layers: layers, id: i.id, config: i.config}, checkCount(i.config, len(layers))
 }
 
 // dockerArchive is a file that `docker save` has written.
@@ -197,9 +214,9 @@ func openDockerArchive(ctx context.Context, r Reference, o Options) (extract.Sou
 
 // Read is part of extract.Source.
 func (a *dockerArchive) Read(ctx context.Context, layer extract.LayerFunc) (*extract.Image, error) {
-	blobs := make([]layerBlob, len(a.image.Layers))
+	blobs := make([]layerBlob, len(a.image.layers))
 	var err error
-	for i, name := range a.image.Layers {
+	for i, name := range a.image.layers {
 		if blobs[i].key, _, err = a.find(name); err != nil {
 			return nil, errors.Wrapf(err, "layer %s", a.image.config.RootFS.DiffIDs[i])
 		}

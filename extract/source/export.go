@@ -54,7 +54,7 @@ func readExport(ctx context.Context, r io.Reader, p Platform, layer extract.Laye
 		return nil, err
 	}
 	img := newImage(found.id, found.config)
-	for i, name := range found.Layers {
+	for i, name := range found.layers {
 		l := x.layer(name)
 		if l.err != nil {
 			return nil, errors.Wrapf(l.err, "layer %s", found.config.RootFS.DiffIDs[i])

@@ -2,6 +2,7 @@ package source
 
 import (
 	"bytes"
+	"encoding/json"
 	"io"
 	"os"
 	"path"
@@ -36,6 +37,34 @@ func readDocument(f files, name string) ([]byte, error) {
 		err = errors.Errorf("%s is over %d bytes", name, maxDocument)
 	}
 	return b, err
+}
+
+// parseJSON parses a document, unless it would take far more memory than its bytes
+// do.
+func parseJSON(b []byte, v any) error {
+	if err := checkElements(b); err != nil {
+		return err
+	}
+	return json.Unmarshal(b, v)
+}
+
+// checkElements refuses a JSON document with too many members and elements.
+func checkElements(b []byte) error {
+	n, inString := 0, false
+	for i := 0; i < len(b); i++ {
+		switch c := b[i]; {
+		case c == '"':
+			inString = !inString
+		case inString && c == '\\':
+			i++
+		case !inString && (c == ',' || c == '{' || c == '['):
+			n++
+		}
+	}
+	if n > maxElements {
+		return errors.Errorf("it has %d elements; %d are supported", n, maxElements)
+	}
+	return nil
 }
 
 // directory is files on disk.

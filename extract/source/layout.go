@@ -3,7 +3,6 @@ package source
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"io"
 	"os"
 	"slices"
@@ -59,7 +58,7 @@ func (l *layout) find(r Reference, p Platform) error {
 		return err
 	}
 	var index ispec.Index
-	if err := json.Unmarshal(b, &index); err != nil {
+	if err := parseJSON(b, &index); err != nil {
 		return errors.Wrapf(err, "%s: %s", r.path, ispec.ImageIndexFile)
 	}
 	var there []string
@@ -115,7 +114,7 @@ func isNamed(d ispec.Descriptor, name string) bool {
 
 // choose says that a reference names no image, or several, and which there are.
 func choose(r Reference, there []string, found int) error {
-	list := strings.Join(there, ", ")
+	list := listed(there)
 	switch {
 	case len(there) == 0:
 		return errors.Errorf("%s holds no image", r.path)
@@ -126,6 +125,14 @@ func choose(r Reference, there []string, found int) error {
 	default:
 		return errors.Errorf("%s holds no image %s; there is %s", r.path, r.tag, list)
 	}
+}
+
+// listed is a list of names for a message.
+func listed(names []string) string {
+	if len(names) > maxListed {
+		names = append(slices.Clone(names[:maxListed]), "…")
+	}
+	return strings.Join(names, ", ")
 }
 
 // has is part of store.

@@ -13,9 +13,14 @@ const (
 	// maxDocument bounds a manifest, index or config, in bytes: registries take
 	// manifests of 4 MiB at most.
 	maxDocument = 8 << 20
+	// maxElements is the number of members and elements in a document, each of
+	// which takes far more memory than the few bytes that it may be written with.
+	maxElements = 100_000
 	// maxDocuments bounds all of them in an engine's export, in bytes.
 	maxDocuments = 64 << 20
 	// maxTags bounds a page of a registry's tags, in bytes; some registries send
 	// all, however few are asked for.
 	maxTags = 1 << 20
+	// maxListed is how many images or tags a message names.
+	maxListed = 20
 )

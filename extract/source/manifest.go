@@ -105,6 +105,9 @@ func (s *manifestSource) choose(ctx context.Context) (manifest.Manifest, digest.
 		return nil, "", err
 	}
 	for range 4 { // indexes in indexes
+		if err := checkElements(content); err != nil {
+			return nil, "", errors.Wrap(err, "the image's manifest")
+		}
 		if !manifest.MIMETypeIsMultiImage(mediaType) {
 			m, err := imageManifest(content, mediaType)
 			return m, digest.FromBytes(content), err
@@ -125,6 +128,9 @@ func (s *manifestSource) choose(ctx context.Context) (manifest.Manifest, digest.
 			return nil, "", err
 		}
 		d := chosen.Digest
+		if err := d.Validate(); err != nil {
+			return nil, "", errors.Wrapf(err, "the image's index: digest %q", d)
+		}
 		if content, mediaType, err = s.manifest(ctx, d); err != nil {
 			return nil, "", err
 		}
@@ -151,14 +157,20 @@ func imageManifest(content []byte, mediaType string) (manifest.Manifest, error) 
 	return m, checkKind(kind.ArtifactType, m.ConfigInfo().MediaType)
 }
 
+// imageConfig is what matters of an image's config.
+type imageConfig struct {
+	ispec.Platform
+	RootFS ispec.RootFS `json:"rootfs"`
+}
+
 // newImage is what a config says of the image with that ID.
-func newImage(id digest.Digest, config ispec.Image) *extract.Image {
+func newImage(id digest.Digest, config imageConfig) *extract.Image {
 	return &extract.Image{ID: id, Platform: platformOf(config.Platform).String(), DiffIDs: config.RootFS.DiffIDs}
 }
 
 // parseConfig reads an image's config (OCI image spec, config.md).
-func parseConfig(b []byte) (config ispec.Image, err error) {
-	if err := json.Unmarshal(b, &config); err != nil {
+func parseConfig(b []byte) (config imageConfig, err error) {
+	if err := parseJSON(b, &config); err != nil {
 		return config, errors.Wrap(err, "the image's config")
 	}
 	for _, d := range config.RootFS.DiffIDs {
@@ -170,7 +182,7 @@ func parseConfig(b []byte) (config ispec.Image, err error) {
 }
 
 // checkCount refuses a manifest and a config that do not fit each other.
-func checkCount(config ispec.Image, layers int) error {
+func checkCount(config imageConfig, layers int) error {
 	if n := len(config.RootFS.DiffIDs); n != layers {
 		return errors.Errorf("the image's manifest has %d layers and its config %d: the image is damaged", layers, n)
 	}

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"path/filepath"
-	"strings"
 
 	"github.com/docker/distribution/registry/api/errcode"
 	v2 "github.com/docker/distribution/registry/api/v2"
@@ -31,18 +30,14 @@ func otherTags(ctx context.Context, named reference.Named, l login, o Options, e
 	if !ok {
 		return unknown
 	}
-	const most = 20
 	var tags []string
 	if shortly(ctx, func(ctx context.Context) (err error) {
-		tags, err = someTags(ctx, named, l, o, most+1)
+		tags, err = someTags(ctx, named, l, o, maxListed+1)
 		return err
 	}) != nil || len(tags) == 0 {
 		return unknown
 	}
-	if len(tags) > most {
-		tags = append(tags[:most], "…")
-	}
-	return errors.Errorf("%s has no tag %s; there is %s", named.Name(), tagged.Tag(), strings.Join(tags, ", "))
+	return errors.Errorf("%s has no tag %s; there is %s", named.Name(), tagged.Tag(), listed(tags))
 }
 
 // someTags asks a registry for one page of a repository's tags. containers/image
