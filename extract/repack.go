@@ -37,7 +37,7 @@ func (c *converter) repack(ctx context.Context, r io.Reader) (*repacked, error) 
 		defer close(batches)
 		links := newLinkTree(&c.memory)
 		defer links.release()
-		t := &tarReader{converter: c, ctx: ctx, tar: tar.NewReader(ahead), layer: l, links: links, batches: batches}
+		t := &tarReader{converter: c, ctx: ctx, tar: tar.NewReader(ahead), layer: l, links: links, implied: make(map[string]bool), batches: batches}
 		return t.read()
 	})
 	if err := g.Wait(); err != nil {
@@ -67,6 +67,7 @@ type tarReader struct {
 	tar     *tar.Reader
 	layer   *repacked
 	links   *linkTree
+	implied map[string]bool // directories above a root that paths beside it have made
 	batches chan<- *batch
 	batch   *batch // being filled
 	window  []byte // the end of a file's block before
@@ -106,6 +107,11 @@ func (t *tarReader) entry(h *tar.Header) error {
 	}
 	root, concerned := t.roots.of(e.path)
 	wanted := t.wanted[e.path]
+	if dir := t.roots.above(e.path); !concerned && dir != "" && !e.deletes() && !t.implied[dir] {
+		// The path makes a directory of what a layer below may have as a link.
+		t.implied[dir] = true
+		t.layer.entries = append(t.layer.entries, &entry{path: dir, kind: kindDir})
+	}
 	if !concerned && wanted == notWanted && e.kind != kindHardlink {
 		return nil
 	}

@@ -31,6 +31,23 @@ func (r roots) of(name string) (root string, concerned bool) {
 	return outside, concerned
 }
 
+// above returns the lowest directory that a path is in and a root too, empty if that
+// is the image's own root.
+func (r roots) above(name string) string {
+	shared := ""
+	for _, root := range [...]string{r.layer, r.function} {
+		for i := range min(len(name), len(root)) {
+			if name[i] != root[i] {
+				break
+			}
+			if name[i] == '/' && i > len(shared) {
+				shared = name[:i]
+			}
+		}
+	}
+	return shared
+}
+
 // follow returns where the roots are in an image of which one, or a directory
 // above it, is a symbolic link: what a container has below /opt then is what
 // the link points to. It leads on by one link for each root. overlap says which
