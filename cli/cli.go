@@ -32,7 +32,7 @@ const (
 // ordinary image needs less.
 const softMemory = 96 << 20
 
-// usageError is what the user can mend on the command line.
+// usageError is an error that the user can correct on the command line.
 type usageError struct{ error }
 
 func (u usageError) Unwrap() error { return u.error }
