@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"context"
+
 	"github.com/pkg/errors"
 	"github.com/urfave/cli/v3"
 )
@@ -114,8 +116,12 @@ func (o *options) imageFlags() []cli.Flag {
 			Usage: "`FILE` with credentials for registries (default: REGISTRY_AUTH_FILE, podman's, docker's)",
 		},
 		&cli.BoolFlag{
-			Name: "tls-verify", Destination: &o.tlsVerify, Value: true,
-			Usage: "require TLS and a valid certificate of registries; --tls-verify=false does not (default: true)",
+			Name:  "tls-verify",
+			Usage: "require TLS and a valid certificate of registries; --tls-verify=false does not (default: true, or what registries.conf says)",
+			Action: func(_ context.Context, _ *cli.Command, verify bool) error {
+				o.tlsVerify = &verify
+				return nil
+			},
 		},
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/pkg/errors"
@@ -26,6 +27,9 @@ func lock(ctx context.Context, name string, waiting func()) (unlock func(), err 
 	notice := time.AfterFunc(lockNotice, waiting)
 	defer notice.Stop()
 	for {
+		if info, err := os.Lstat(name); err == nil && !info.Mode().IsRegular() {
+			return nil, errors.Errorf("%s in it is no file: remove it", filepath.Base(name))
+		}
 		f, err := os.OpenFile(name, os.O_RDONLY|os.O_CREATE, 0o644)
 		if err != nil {
 			return nil, err

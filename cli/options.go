@@ -21,7 +21,7 @@ type options struct {
 	architectures    []string
 	dryRun           bool
 	maxLayers        int
-	tlsVerify        bool
+	tlsVerify        *bool // nil: not given
 	authFile         string
 	quiet, debug     bool
 

@@ -155,7 +155,7 @@ func (r *report) printResults(w io.Writer) error {
 
 // short is a digest as the docker CLI prints it: 12 hex digits.
 func short(d digest.Digest) string {
-	if hex := d.Encoded(); len(hex) > 12 {
+	if _, hex, _ := strings.Cut(d.String(), ":"); len(hex) > 12 { // engines call images what they like
 		return hex[:12]
 	}
 	return d.String()

@@ -72,11 +72,11 @@ func newPublisher(ctx context.Context, o *options, progress *progress) (*publish
 func convert(ctx context.Context, o *options, dir string, progress *progress) (*types.Image, error) {
 	progress.open(o.reference.String())
 	src, err := source.Open(ctx, o.reference, source.Options{
-		Dir:              dir,
-		Platform:         o.parsedPlatform,
-		InsecureRegistry: !o.tlsVerify,
-		AuthFile:         o.authFile,
-		Warn:             progress.warn,
+		Dir:       dir,
+		Platform:  o.parsedPlatform,
+		TLSVerify: o.tlsVerify,
+		AuthFile:  o.authFile,
+		Warn:      progress.warn,
 	})
 	if err != nil {
 		return nil, err

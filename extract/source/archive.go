@@ -5,8 +5,10 @@ import (
 	"bufio"
 	"context"
 	"io"
+	"math"
 	"os"
 	"path"
+	"strings"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/extract"
 	"github.com/pkg/errors"
@@ -24,6 +26,7 @@ type archive struct {
 type member struct {
 	offset, size int64  // of its content in the tar, in bytes
 	link         string // name of the member that has the content, if not itself
+	sparse       int    // if it is stored without its zeros, its place among the tar's entries, from 1
 }
 
 // openArchive lists a tar; "-" is standard input. One that is compressed, or comes
@@ -88,7 +91,8 @@ func openFile(ctx context.Context, name string) (f *os.File, forPeople string, e
 // list reads the headers of the tar.
 func (a *archive) list() error {
 	var names nameBudget
-	for t := tar.NewReader(a.file); ; {
+	t := tar.NewReader(a.file)
+	for place := 1; ; place++ {
 		h, err := t.Next()
 		if err == io.EOF && len(a.members) == 0 {
 			err = tar.ErrHeader
@@ -107,7 +111,10 @@ func (a *archive) list() error {
 		}
 		m := member{offset: offset, size: h.Size}
 		switch h.Typeflag {
-		case tar.TypeReg:
+		case tar.TypeReg, tar.TypeGNUSparse:
+			if isSparse(h) {
+				m.sparse = place
+			}
 		case tar.TypeSymlink: // Docker, of layers that are in the archive already
 			m.link = cleanPath(path.Join(path.Dir(h.Name), h.Linkname))
 		case tar.TypeLink:
@@ -115,10 +122,14 @@ func (a *archive) list() error {
 		default:
 			continue
 		}
+		name := cleanPath(h.Name)
+		if m.link == name { // tar writes this of a file that it is given twice
+			continue
+		}
 		if err := names.add(h.Name, m.link); err != nil {
 			return errors.Wrap(err, a.name)
 		}
-		a.members[cleanPath(h.Name)] = m
+		a.members[name] = m
 	}
 }
 
@@ -188,7 +199,34 @@ func (a *archive) open(name string) (io.ReadCloser, int64, error) {
 	if err != nil {
 		return nil, 0, err
 	}
+	if m.sparse > 0 {
+		return a.openSparse(m)
+	}
 	return io.NopCloser(io.NewSectionReader(a.file, m.offset, m.size)), m.size, nil
+}
+
+// isSparse reports whether a file is stored as `tar --sparse` does, and bsdtar by
+// itself, if the file has holes.
+func isSparse(h *tar.Header) bool {
+	for key := range h.PAXRecords {
+		if strings.HasPrefix(key, "GNU.sparse.") {
+			return true
+		}
+	}
+	return h.Typeflag == tar.TypeGNUSparse
+}
+
+func (a *archive) openSparse(m member) (io.ReadCloser, int64, error) {
+	if m.size > maxArchive {
+		return nil, 0, errors.Errorf("it is over %d GB with its holes", maxArchive>>30)
+	}
+	t := tar.NewReader(io.NewSectionReader(a.file, 0, math.MaxInt64))
+	for range m.sparse {
+		if _, err := t.Next(); err != nil {
+			return nil, 0, err
+		}
+	}
+	return io.NopCloser(t), m.size, nil
 }
 
 // Close closes the tar, and removes it if it was written out.

@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"github.com/pkg/errors"
+	"go.podman.io/image/v5/docker/reference"
 	"go.podman.io/image/v5/pkg/sysregistriesv2"
 	podman "go.podman.io/image/v5/types"
 )
@@ -18,10 +19,12 @@ import (
 // optional, and that the user may not read, are passed over.
 func systemContext(o Options) *podman.SystemContext {
 	sys := &podman.SystemContext{
-		DockerInsecureSkipTLSVerify: podman.NewOptionalBool(o.InsecureRegistry),
-		AuthFilePath:                o.AuthFile,
+		AuthFilePath: o.AuthFile,
 		// registries.d says where signatures are; nobody looks at them.
 		RegistriesDirPath: filepath.Join(o.Dir, "none"),
+	}
+	if o.TLSVerify != nil {
+		sys.DockerInsecureSkipTLSVerify = podman.NewOptionalBool(!*o.TLSVerify)
 	}
 	haveHome()
 	_, err := sysregistriesv2.GetRegistries(sys)
@@ -41,6 +44,15 @@ func systemContext(o Options) *podman.SystemContext {
 		}
 	}
 	return sys
+}
+
+// insecure reports whether a registry need not prove who it is.
+func insecure(sys *podman.SystemContext, named reference.Named) bool {
+	if skip := sys.DockerInsecureSkipTLSVerify; skip != podman.OptionalBoolUndefined {
+		return skip == podman.OptionalBoolTrue
+	}
+	r, err := sysregistriesv2.FindRegistry(sys, named.Name())
+	return err == nil && r != nil && r.Insecure
 }
 
 // haveHome gives a user who has no home directory the one that Docker gives to

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/docker/cli/cli/config/configfile"
 	"github.com/docker/cli/cli/config/credentials"
@@ -52,7 +53,9 @@ func findLogin(ctx context.Context, named reference.Named, sys *podman.SystemCon
 	}
 	// What else containers/image looks at: ~/.dockercfg, and the helpers that
 	// registries.conf names.
-	a, err := config.GetCredentialsForRef(sys, named)
+	a, err := ask(ctx, "the credential helpers of registries.conf", o.Warn, func() (podman.DockerAuthConfig, error) {
+		return config.GetCredentialsForRef(sys, named)
+	})
 	if err != nil || a == (podman.DockerAuthConfig{}) {
 		return login{}, ctx.Err()
 	}
@@ -103,7 +106,7 @@ func loginIn(ctx context.Context, name string, content io.Reader, named referenc
 		key = "https://index.docker.io/v1/" // as docker login writes it
 	}
 	for _, helper := range helpersFor(file, key, host) {
-		a, err := abandon(ctx, func() (types.AuthConfig, error) {
+		a, err := ask(ctx, "docker-credential-"+helper, warn, func() (types.AuthConfig, error) {
 			return credentials.NewNativeStore(file, helper).Get(key)
 		})
 		switch {
@@ -119,6 +122,13 @@ func loginIn(ctx context.Context, name string, content io.Reader, named referenc
 		return newLogin(a, name), nil
 	}
 	return login{}, nil
+}
+
+// ask waits for what a helper says, which may have to ask somebody itself.
+func ask[T any](ctx context.Context, helper string, warn func(string), get func() (T, error)) (T, error) {
+	waiting := time.AfterFunc(slow, func() { warn("waiting for credentials from " + helper) })
+	defer waiting.Stop()
+	return abandon(ctx, get)
 }
 
 // entry is what a file itself says: for a repository, or for what several begin

@@ -164,5 +164,5 @@ func openApp(ctx context.Context, address string) (extract.Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Open(ctx, r, Options{InsecureRegistry: true})
+	return Open(ctx, r, Options{TLSVerify: new(bool)})
 }

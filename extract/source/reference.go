@@ -24,9 +24,9 @@ type Options struct {
 	Dir string
 	// Platform is which image of a multi-platform one to take.
 	Platform Platform
-	// InsecureRegistry allows a registry without TLS, or with a certificate
-	// that cannot be verified.
-	InsecureRegistry bool
+	// TLSVerify says whether a registry needs TLS, and a certificate that can be
+	// verified. If it is nil, it does unless registries.conf has it as insecure.
+	TLSVerify *bool
 	// AuthFile has the credentials for registries. If it is empty, they are where
 	// docker, podman and skopeo look for them.
 	AuthFile string

@@ -50,7 +50,7 @@ func openRegistry(ctx context.Context, r Reference, o Options) (extract.Source, 
 		return err
 	})
 	if err != nil {
-		return nil, otherTags(ctx, named, repo.login, o, err)
+		return nil, otherTags(ctx, named, repo.login, insecure(sys, named), err)
 	}
 	return &manifestSource{store: repo, platform: o.Platform, warn: o.Warn}, nil
 }

@@ -88,7 +88,7 @@ func TestAskedAgain(t *testing.T) {
 				ref := parsed(t, "docker://"+strings.TrimPrefix(server.URL, "http://")+"/app")
 				var said []string
 				got, err := zipsOf(t.Context(), testrun.MemoryDir(t), func(dir string) (extract.Source, error) {
-					return Open(t.Context(), ref, Options{Dir: dir, InsecureRegistry: true, Warn: func(s string) { said = append(said, s) }})
+					return Open(t.Context(), ref, Options{Dir: dir, TLSVerify: new(bool), Warn: func(s string) { said = append(said, s) }})
 				})
 				server.Close()
 				switch {

@@ -20,7 +20,7 @@ import (
 )
 
 // otherTags adds to the error about a tag that is not there those that are.
-func otherTags(ctx context.Context, named reference.Named, l login, o Options, err error) error {
+func otherTags(ctx context.Context, named reference.Named, l login, insecure bool, err error) error {
 	tagged, ok := named.(reference.NamedTagged)
 	var code errcode.ErrorCoder
 	if !errors.As(err, &code) || code.ErrorCode() != v2.ErrorCodeManifestUnknown && code.ErrorCode() != v2.ErrorCodeNameUnknown {
@@ -32,7 +32,7 @@ func otherTags(ctx context.Context, named reference.Named, l login, o Options, e
 	}
 	var tags []string
 	if shortly(ctx, func(ctx context.Context) (err error) {
-		tags, err = someTags(ctx, named, l, o, maxListed+1)
+		tags, err = someTags(ctx, named, l, insecure, maxListed+1)
 		return err
 	}) != nil || len(tags) == 0 {
 		return unknown
@@ -42,10 +42,10 @@ func otherTags(ctx context.Context, named reference.Named, l login, o Options, e
 
 // someTags asks a registry for one page of a repository's tags. containers/image
 // asks for all, however many there are.
-func someTags(ctx context.Context, named reference.Named, l login, o Options, n int) ([]string, error) {
+func someTags(ctx context.Context, named reference.Named, l login, insecure bool, n int) ([]string, error) {
 	host := reference.Domain(named)
 	options := []name.Option{}
-	if o.InsecureRegistry {
+	if insecure {
 		options = append(options, name.Insecure)
 	}
 	repo, err := name.NewRepository(named.Name(), options...)
@@ -54,7 +54,7 @@ func someTags(ctx context.Context, named reference.Named, l login, o Options, n 
 	}
 	base := tlsclientconfig.NewTransport()
 	defer base.CloseIdleConnections()
-	base.TLSClientConfig = &tls.Config{InsecureSkipVerify: o.InsecureRegistry}
+	base.TLSClientConfig = &tls.Config{InsecureSkipVerify: insecure}
 	for _, dir := range []string{"/etc/containers/certs.d", "/etc/docker/certs.d"} {
 		if err := tlsclientconfig.SetupCertificates(filepath.Join(dir, host), base.TLSClientConfig); err != nil {
 			return nil, err
