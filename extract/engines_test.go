@@ -5,10 +5,8 @@ import (
 	"bytes"
 	"cmp"
 	crypto "crypto/rand"
-	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -210,32 +208,9 @@ func moved(entries []imagetest.Entry, dir string) (moved []imagetest.Entry) {
 // treeOf reads what `docker export` writes.
 func treeOf(t *testing.T, exported string) map[string]imagetest.Node {
 	t.Helper()
-	tree := map[string]imagetest.Node{}
-	for r := tar.NewReader(strings.NewReader(exported)); ; {
-		h, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			return tree
-		} else if err != nil {
-			t.Fatal(err)
-		}
-		n := imagetest.Node{Mode: h.Mode & 0o7777, ModTime: h.ModTime.Unix()}
-		switch h.Typeflag {
-		case tar.TypeReg:
-			n.Kind = imagetest.KindFile
-			body, err := io.ReadAll(r)
-			if err != nil {
-				t.Fatal(err)
-			}
-			n.Body = string(body)
-		case tar.TypeDir:
-			n.Kind = imagetest.KindDir
-		case tar.TypeSymlink:
-			n.Kind, n.Linkname = imagetest.KindSymlink, h.Linkname
-		case tar.TypeLink:
-			n = tree[cleanPath(h.Linkname)] // it has been there before
-		default:
-			n.Kind = imagetest.KindSpecial
-		}
-		tree[cleanPath(h.Name)] = n
+	tree, err := imagetest.FlattenExport(strings.NewReader(exported))
+	if err != nil {
+		t.Fatal(err)
 	}
+	return tree
 }

@@ -1,12 +1,8 @@
 package integration
 
 import (
-	"archive/tar"
-	"errors"
-	"io"
 	"os"
 	"os/exec"
-	"path"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -148,36 +144,9 @@ func (d dockerEngine) flatten(t *testing.T, name string) map[string]imagetest.No
 	t.Helper()
 	container := strings.TrimSpace(d.run(t, "create", "--network", "none", name, "/tool"))
 	t.Cleanup(func() { d.run(t, "rm", "--force", container) })
-	tree := map[string]imagetest.Node{}
-	for r := tar.NewReader(strings.NewReader(d.run(t, "export", container))); ; {
-		h, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			return tree
-		} else if err != nil {
-			t.Fatal(err)
-		}
-		n := imagetest.Node{Mode: h.Mode & 0o7777, ModTime: h.ModTime.Unix()}
-		switch h.Typeflag {
-		case tar.TypeReg:
-			n.Kind = imagetest.KindFile
-			body, err := io.ReadAll(r)
-			if err != nil {
-				t.Fatal(err)
-			}
-			n.Body = string(body)
-		case tar.TypeDir:
-			n.Kind = imagetest.KindDir
-		case tar.TypeSymlink:
-			n.Kind, n.Linkname = imagetest.KindSymlink, h.Linkname
-		case tar.TypeLink:
-			target, ok := tree[strings.Trim(path.Clean(h.Linkname), "/")]
-			if !ok {
-				t.Fatalf("docker export has the hard link %s before its target %s", h.Name, h.Linkname)
-			}
-			n.Kind, n.Body, n.Linkname = target.Kind, target.Body, target.Linkname
-		default:
-			n.Kind = imagetest.KindSpecial
-		}
-		tree[strings.Trim(h.Name, "/")] = n
+	tree, err := imagetest.FlattenExport(strings.NewReader(d.run(t, "export", container)))
+	if err != nil {
+		t.Fatal(err)
 	}
+	return tree
 }
