@@ -7,18 +7,17 @@ import (
 	"regexp"
 	"testing"
 
-	"github.com/awslabs/aws-lambda-container-image-converter/internal/testrun"
-
 	"github.com/opencontainers/go-digest"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/internal/imagetest"
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/testrun"
 	"github.com/awslabs/aws-lambda-container-image-converter/internal/ziptest"
 	"github.com/awslabs/aws-lambda-container-image-converter/types"
 )
 
-// images is twice what it took at most to find faults that were put into the
-// code on purpose.
-var images = flag.Int("images", 400, "number of random images to convert: the first by -seed, the next by the number after it")
+// images is what it took at most to find faults that were put into the code on
+// purpose.
+var images = flag.Int("images", 200, "number of random images to convert: the first by -seed, the next by the number after it")
 
 // TestRandomImages is law 1 for images of all that a layer can have, merged to
 // random numbers of layers as well.
@@ -27,7 +26,7 @@ func TestRandomImages(t *testing.T) {
 	failed := 0
 	n := *images
 	if testrun.Long {
-		n *= 10
+		n *= 20
 	}
 	for i := range n {
 		s := *testrun.Seed + uint64(i)

@@ -76,7 +76,7 @@ func TestInterruptedAnywhere(t *testing.T) {
 	writeLayout(t, filepath.Join(dir, "old"), layersOf("old", 2)...)
 	writeLayout(t, filepath.Join(dir, "new"), layersOf("new", 6)...)
 	points := 20
-	if os.Getenv("IMG2LAMBDA_TEST_LONG") != "" {
+	if long {
 		points = 1000
 	}
 	c := startCloud(t)
@@ -147,7 +147,7 @@ func TestInterruptedWhilePublishing(t *testing.T) {
 			c.On(fakelambda.Rule{Operation: tt.op, Do: tt.do})
 			c.ResetCalls()
 			for _, output := range []string{"output", "another/output"} {
-				p := run{dir: dir, env: c.env(), args: []string{"-i", "oci:new", "-o", output}}.start(t)
+				p := run{dir: dir, env: c.env(), race: true, args: []string{"-i", "oci:new", "-o", output}}.start(t)
 				select {
 				case <-came:
 				case <-deadline(t).Done():

@@ -2,6 +2,6 @@
 
 package integration
 
-// raceDetector says that the tests, and the program in them, take several times the
-// memory that the program takes.
+// raceDetector says that the tests take several times the memory that they take
+// without it, and raceProgram too.
 const raceDetector = true

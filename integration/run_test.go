@@ -33,6 +33,7 @@ type run struct {
 	env            []string // besides userEnv
 	args           []string
 	umask          string    // of the program, if it matters
+	race           bool      // with the race detector, if the tests have it
 	stdout, stderr io.Writer // if the outcome is not to have them
 }
 
@@ -52,6 +53,9 @@ type outcome struct {
 func (r run) start(t *testing.T) *process {
 	t.Helper()
 	name, args := "img2lambda", r.args
+	if r.race {
+		name = raceProgram
+	}
 	if r.umask != "" {
 		name, args = "sh", append([]string{"-c", "umask " + r.umask + ` && exec img2lambda "$@"`, "sh"}, r.args...)
 	}

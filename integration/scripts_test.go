@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"runtime"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -21,22 +20,11 @@ import (
 var update = flag.Bool("update", false, "write what the programs print into the scripts")
 
 func TestMain(m *testing.M) {
-	testscript.Main(withShortTMPDIR{m}, map[string]func(){
+	testscript.Main(withProgram{m}, map[string]func(){
 		"img2lambda": func() { os.Exit(cli.Main(context.Background(), os.Args, os.Stdout, os.Stderr)) },
 		"interrupt":  interrupt,
 		"peak":       peak,
 	})
-}
-
-// withShortTMPDIR runs tests with paths short enough for Unix sockets, which have
-// room for about 100 bytes.
-type withShortTMPDIR struct{ *testing.M }
-
-func (w withShortTMPDIR) Run() int {
-	if runtime.GOOS != "windows" && len(os.TempDir()) > 30 {
-		os.Setenv("TMPDIR", "/tmp")
-	}
-	return w.M.Run()
 }
 
 // TestScripts runs testdata/*.txtar: the program as a user types it, on a
@@ -106,6 +94,8 @@ func (w withShortTMPDIR) Run() int {
 //
 // Runs and what they leave:
 //
+//	race
+//		from now on img2lambda has the race detector, if the tests have it
 //	exits CODE PROGRAM ARG...
 //		run a program that has to end with this exit code
 //	exec interrupt [-at TEXT] INT|TERM CODE PROGRAM ARG...
@@ -163,6 +153,7 @@ func TestScripts(t *testing.T) {
 			"in-order":     onCloud((*cloud).inOrder),
 			"s3":           onCloud((*cloud).s3),
 
+			"race":       onRig((*rig).race),
 			"exits":      onRig((*rig).exits),
 			"holds":      onRig((*rig).holds),
 			"same":       onRig((*rig).same),
@@ -182,11 +173,11 @@ func TestScripts(t *testing.T) {
 func condition(name string) (bool, error) {
 	switch name {
 	case "race":
-		return raceDetector, nil
+		return raceDetector && long, nil
 	case "root":
 		return os.Getuid() == 0, nil
 	case "long":
-		return os.Getenv("IMG2LAMBDA_TEST_LONG") != "", nil
+		return long, nil
 	case "immutable":
 		return canBeImmutable(), nil
 	case "awscli":

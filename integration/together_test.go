@@ -54,7 +54,7 @@ func TestTwoRunsInOneDirectory(t *testing.T) {
 				}
 				var runs []*process
 				for name := range tt.layers {
-					runs = append(runs, run{dir: dir, env: c.env(), args: []string{"-i", "oci:" + name}}.start(t))
+					runs = append(runs, run{dir: dir, env: c.env(), race: true, args: []string{"-i", "oci:" + name}}.start(t))
 				}
 				if err := gate.Wait(deadline(t), tt.held); err != nil {
 					t.Fatal(err)
