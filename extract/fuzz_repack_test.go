@@ -8,11 +8,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/awslabs/aws-lambda-container-image-converter/internal/tartest"
-
 	"github.com/opencontainers/go-digest"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/internal/imagetest"
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/tartest"
 	"github.com/awslabs/aws-lambda-container-image-converter/internal/ziptest"
 )
 

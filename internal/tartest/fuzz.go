@@ -3,11 +3,11 @@ package tartest
 import (
 	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"io"
 	"strconv"
 	"strings"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 )
 
