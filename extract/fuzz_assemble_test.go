@@ -43,7 +43,7 @@ func FuzzAssemble(f *testing.F) {
 			}
 			checkNames(t, result, most)
 		}
-		if ambiguous(layers) {
+		if ambiguous(layers) || err != nil && strings.Contains(err.Error(), "symbolic links lead round in a circle") {
 			return
 		}
 		tree := imagetest.Flatten(layers)
