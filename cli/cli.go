@@ -54,9 +54,10 @@ func Main(ctx context.Context, args []string, out, errOut io.Writer) int {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
-	if !signal.Ignored(syscall.SIGHUP) { // as by nohup
-		signal.Notify(signals, syscall.SIGHUP)
+	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(s) { // as by nohup, or SIGINT by a script with & at the end
+			signal.Notify(signals, s)
+		}
 	}
 	signal.Ignore(syscall.SIGPIPE) // the write fails, and all is cleaned up
 	go func() {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"testing"
@@ -27,6 +28,9 @@ func (w withProgram) Run() int {
 	// Unix sockets have room for paths of about 100 bytes.
 	if runtime.GOOS != "windows" && len(os.TempDir()) > 30 {
 		os.Setenv("TMPDIR", "/tmp")
+	}
+	if signal.Ignored(os.Interrupt) { // the programs heed it, whoever started the tests
+		signal.Notify(make(chan os.Signal, 1), os.Interrupt)
 	}
 	var err error
 	if raceProgram, err = exec.LookPath("img2lambda"); err != nil {

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	cerrdefs "github.com/containerd/errdefs"
@@ -86,6 +87,8 @@ func certificates() (ca, cert, key string) {
 	return filepath.Join(dir, "ca.pem"), optional("cert.pem"), optional("key.pem")
 }
 
+var apiVersion = regexp.MustCompile(`^v?[0-9]+\.[0-9]+$`)
+
 // connect returns a client for the engine that the docker CLI would talk to. It
 // does not wait for the engine to answer.
 func connect(warn func(string)) (*client.Client, *endpoint, error) {
@@ -107,6 +110,9 @@ func connect(warn func(string)) (*client.Client, *endpoint, error) {
 	}
 	if _, has := u.User.Password(); has && u.Scheme == "ssh" {
 		return nil, nil, errors.Errorf("%s: ssh takes no password from the address %s: use a key or ssh-agent", where, withoutPassword(e.Host))
+	}
+	if v := os.Getenv(client.EnvOverrideAPIVersion); v != "" && !apiVersion.MatchString(v) {
+		return nil, nil, errors.Errorf("%s: %q is not an API version, such as 1.44", client.EnvOverrideAPIVersion, v)
 	}
 	options, err := e.ClientOpts()
 	if err != nil {
