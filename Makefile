@@ -22,7 +22,8 @@ test:
 FUZZTIME := 60s
 .PHONY: fuzz
 fuzz:
-	set -e; for target in ./extract/FuzzRepack ./extract/FuzzAssemble ./extract/FuzzGunzip ./extract/source/FuzzExport; do \
+	set -e; for target in ./extract/FuzzRepack ./extract/FuzzAssemble ./extract/FuzzGunzip \
+		./extract/source/FuzzExport ./publish/FuzzZipBody; do \
 		go test "$${target%/*}" -run '^$$' -fuzz "^$${target##*/}$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x; \
 	done
 

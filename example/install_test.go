@@ -33,7 +33,7 @@ var released = sync.OnceValues(func() (string, error) {
 		program += ".exe"
 	}
 	for _, args := range [][]string{
-		{"build", "-o", program, "."},
+		{"build", "-ldflags", "-s -w", "-o", program, "."},
 		{"run", "./internal/release", version, "0", dir},
 	} {
 		cmd := exec.Command("go", args...)

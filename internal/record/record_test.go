@@ -24,7 +24,7 @@ func TestPictures(t *testing.T) {
 		t.Skip("tmux is not installed")
 	}
 	bin := t.TempDir()
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(bin, "img2lambda"), "../..").CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), "go", "build", "-ldflags", "-s -w", "-o", filepath.Join(bin, "img2lambda"), "../..").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
