@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log"
 	"maps"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,6 +21,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/internal/fakelambda"
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/testrun"
 )
 
 // interrupt is the program of that name. It waits for what a user would see,
@@ -63,8 +63,6 @@ func interrupt() {
 	}
 }
 
-var seed = flag.Uint64("seed", uint64(time.Now().UnixNano()), "seed of what tests choose at random")
-
 // TestInterruptedAnywhere guards against a signal that finds the program between
 // two states: it ends and leaves what was there, or it has finished.
 func TestInterruptedAnywhere(t *testing.T) {
@@ -76,18 +74,17 @@ func TestInterruptedAnywhere(t *testing.T) {
 	writeLayout(t, filepath.Join(dir, "old"), layersOf("old", 2)...)
 	writeLayout(t, filepath.Join(dir, "new"), layersOf("new", 6)...)
 	points := 20
-	if long {
+	if testrun.Long {
 		points = 1000
 	}
 	c := startCloud(t)
-	for i, mode := range []struct {
+	for _, mode := range []struct {
 		name string
 		args []string
 	}{{"dry run", []string{"-d"}}, {"publishing", nil}, {"merging", []string{"-d", "--max-layers", "1"}}} {
 		t.Run(mode.name, func(t *testing.T) {
 			t.Parallel()
-			t.Logf("again: -run '^TestInterruptedAnywhere$' -seed %d", *seed)
-			rng := rand.New(rand.NewPCG(*seed, uint64(i)))
+			rng := testrun.Random(t)
 			convert := func(image, out string) run {
 				return run{dir: dir, env: c.env(), args: append([]string{"-i", "oci:" + image, "-o", out}, mode.args...)}
 			}

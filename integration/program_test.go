@@ -10,9 +10,9 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
-)
 
-var long = os.Getenv("IMG2LAMBDA_TEST_LONG") != ""
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/testrun"
+)
 
 // raceProgram is the path of img2lambda as a part of the test's program, so that it
 // has the race detector if that has it.
@@ -36,7 +36,7 @@ func (w withProgram) Run() int {
 	if raceProgram, err = exec.LookPath("img2lambda"); err != nil {
 		panic(err) // testscript has put it there
 	}
-	if long {
+	if testrun.Long {
 		return w.M.Run()
 	}
 	dir, err := os.MkdirTemp("", "img2lambda-program-")

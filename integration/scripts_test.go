@@ -15,6 +15,7 @@ import (
 
 	"github.com/awslabs/aws-lambda-container-image-converter/cli"
 	"github.com/awslabs/aws-lambda-container-image-converter/internal/imagetest"
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/testrun"
 )
 
 var update = flag.Bool("update", false, "write what the programs print into the scripts")
@@ -173,11 +174,11 @@ func TestScripts(t *testing.T) {
 func condition(name string) (bool, error) {
 	switch name {
 	case "race":
-		return raceDetector && long, nil
+		return raceDetector && testrun.Long, nil
 	case "root":
 		return os.Getuid() == 0, nil
 	case "long":
-		return long, nil
+		return testrun.Long, nil
 	case "immutable":
 		return canBeImmutable(), nil
 	case "awscli":
