@@ -42,6 +42,8 @@ func (e *explainedError) Format(s fmt.State, verb rune) {
 }
 func (e *explainedError) Unwrap() error { return e.cause }
 
+const noAnswerInTime = "no answer in time"
+
 // explain shortens an AWS error to what people need: its code and message, and for the
 // common ones what to do.
 func explain(err error) error {
@@ -66,13 +68,15 @@ func explain(err error) error {
 	case errors.As(err, &operation): // no answer
 		why := bottom(operation).Error()
 		if errors.Is(err, context.DeadlineExceeded) {
-			why = "no answer in time"
+			why = noAnswerInTime
 		}
 		if dns := (*net.DNSError)(nil); errors.As(err, &dns) && dns.IsNotFound {
 			why += "; is the region's name right, and the network there?"
 		}
 		return &explainedError{fmt.Sprintf("%s %s failed: %s", operation.Service(), operation.Operation(), why), err}
-	case errors.As(err, &unsent): // an attempt at an operation
+	case errors.Is(err, context.DeadlineExceeded): // an attempt at an operation
+		return &explainedError{noAnswerInTime, err}
+	case errors.As(err, &unsent): // likewise
 		return &explainedError{"no answer: " + bottom(unsent).Error(), err}
 	}
 	return err

@@ -124,7 +124,13 @@ func TestStalledUpload(t *testing.T) {
 			<-over
 		})
 		start := time.Now()
-		_, err := publishAll(t.Context(), p, dir, layers)
+		r := &recorder{}
+		err := p.Publish(t.Context(), Content{Dir: dir, Layers: layers}, r)[0].Err
+		for _, line := range r.with("retry") {
+			if !strings.Contains(line, ": no answer in time, in ") {
+				t.Errorf("a retry says %q", line)
+			}
+		}
 		const want = "layer layer-1 (layer-1.zip): Lambda PublishLayerVersion failed: no answer in time"
 		if err == nil || err.Error() != want {
 			t.Errorf("got error %v, want %s", err, want)
