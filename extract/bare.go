@@ -2,7 +2,6 @@ package extract
 
 import (
 	"maps"
-	"path"
 	"slices"
 )
 
@@ -22,7 +21,7 @@ type bareDir struct {
 func (b bareDirs) add(e *entry, i int, above *overlay, at roots) {
 	dir, node := e.path, e.node
 	if e.kind != kindOpaque {
-		dir, node = path.Dir(dir), above.paths.parents[node]
+		dir, node = dirOf(dir), above.paths.parents[node]
 	}
 	for {
 		if _, ok := b[dir]; ok { // by a layer above
@@ -35,14 +34,14 @@ func (b bareDirs) add(e *entry, i int, above *overlay, at roots) {
 			b[dir] = bareDir{node, i}
 			return
 		}
-		dir, node = path.Dir(dir), above.paths.parents[node]
+		dir, node = dirOf(dir), above.paths.parents[node]
 	}
 }
 
 // keep gives those directories an entry that have none, and nothing in them.
 func (b bareDirs) keep(layers []keptLayer, at roots) {
 	needed := func(p string) {
-		for root, _ := at.of(p); below(p, root) && len(b) > 0; p = path.Dir(p) {
+		for root, _ := at.of(p); below(p, root) && len(b) > 0; p = dirOf(p) {
 			delete(b, p)
 		}
 	}
@@ -54,7 +53,7 @@ func (b bareDirs) keep(layers []keptLayer, at roots) {
 		}
 	}
 	for dir := range b {
-		needed(path.Dir(dir))
+		needed(dirOf(dir))
 	}
 	for _, dir := range slices.Sorted(maps.Keys(b)) {
 		d := b[dir]

@@ -83,6 +83,15 @@ func cleanPath(name string) string {
 	return path.Clean("/" + name)[1:]
 }
 
+// dirOf returns the directory that holds p, or "." if p is at the top. It is
+// path.Dir for what is clean already, and does not read all of a deep path again.
+func dirOf(p string) string {
+	if i := strings.LastIndexByte(p, '/'); i >= 0 {
+		return p[:i]
+	}
+	return "."
+}
+
 // below reports whether p is beneath the directory root, root itself not
 // included.
 func below(p, root string) bool {

@@ -2,7 +2,6 @@ package extract
 
 import (
 	"context"
-	"path"
 	"slices"
 
 	"github.com/pkg/errors"
@@ -25,7 +24,7 @@ const (
 func (w wantedPaths) add(target string, b *budget) error {
 	before := len(w)
 	w[target] = isTarget
-	for d := path.Dir(target); d != "." && w[d] == notWanted; d = path.Dir(d) {
+	for d := dirOf(target); d != "." && w[d] == notWanted; d = dirOf(d) {
 		w[d] = isParent
 	}
 	return b.take((len(w) - before) * wantedSize)
