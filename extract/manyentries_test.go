@@ -128,27 +128,6 @@ func TestManyLinks(t *testing.T) {
 	}
 }
 
-// TestManyLinksIntoManyLayers guards against hard links that are each looked for in
-// all layers.
-func TestManyLinksIntoManyLayers(t *testing.T) {
-	t.Parallel()
-	var layers generatedLayers
-	for l := range 999 {
-		layers = append(layers, func() io.Reader {
-			return tartest.Generated(1, func(int) []byte { return tartest.Header(fmt.Sprint("opt/d/", l), tar.TypeReg, 0, nil) })
-		})
-	}
-	layers = append(layers, func() io.Reader {
-		return tartest.Generated(100_000, func(i int) []byte {
-			return tartest.Header(fmt.Sprint("opt/", i), tar.TypeLink, 0, func(b []byte) { copy(b[157:], "opt/d/0") })
-		})
-	})
-	err := convertOnly(t, t.Context(), layers)
-	if err == nil || !strings.Contains(err.Error(), "too many hard links into layers far below") {
-		t.Errorf("got error %v", err)
-	}
-}
-
 // TestManyLayers guards against work that grows with the square of their number,
 // which nothing but the manifest's size limits.
 func TestManyLayers(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -90,6 +91,19 @@ func layers(kind string) (layers []layer) {
 				return named(fmt.Sprintf("opt/%d-%d%s/.wh.f", l, i, strings.Repeat("/d", 238)), tar.TypeReg, "")
 			}))
 		}
+	case "archive-names": // the only layer is the archive
+		layers = append(layers, pieces(18, func(i int) []byte { return named(fmt.Sprint(i, megabyte), tar.TypeReg, "") }))
+	case "archive-symlinks":
+		layers = append(layers, pieces(18, func(i int) []byte { return named(fmt.Sprint(i), tar.TypeSymlink, megabyte) }))
+	case "archive-hardlinks":
+		layers = append(layers, pieces(18, func(i int) []byte { return named(fmt.Sprint(i), tar.TypeLink, megabyte) }))
+	case "blocks":
+		layers = append(layers, random(117_188*512))
+	case "links-into-layers":
+		for l := range 999 {
+			layers = append(layers, pieces(1, func(int) []byte { return named(fmt.Sprint("opt/d/", l), tar.TypeReg, "") }))
+		}
+		layers = append(layers, pieces(100_000, func(i int) []byte { return named(fmt.Sprint("opt/", i), tar.TypeLink, "opt/d/0") }))
 	case "windows":
 		for l := range 4 {
 			layers = append(layers, largeWindow(tartest.Header(fmt.Sprint("usr/", l), tar.TypeReg, 140<<20, nil), 140<<20))
@@ -110,6 +124,9 @@ func layers(kind string) (layers []layer) {
 	}
 	return layers
 }
+
+// megabyte is as long as a name in a PAX header may be.
+var megabyte = strings.Repeat("a", 1_000_000)
 
 // named is the header of an entry whose name and target may be long.
 func named(name string, typeflag byte, target string) []byte {
@@ -135,6 +152,14 @@ func pieces(n int, piece func(i int) []byte) layer {
 		log.Fatal(err)
 	}
 	return layer{blob.Bytes(), tar.Digest(), types.OCILayerZStd}
+}
+
+// random is a layer with a file of so many random bytes, a multiple of 512.
+func random(size int) layer {
+	content := make([]byte, size)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(content)
+	file := [][]byte{tartest.Header("opt/random", tar.TypeReg, int64(size), nil), content}
+	return pieces(len(file), func(i int) []byte { return file[i] })
 }
 
 // largeWindow is a layer of head and so many zeros, in zstd with a window of 128
