@@ -53,7 +53,7 @@ func checkARNs(t *testing.T, api *fakelambda.API, what any, layers []types.Layer
 // where a connection breaks at any byte of a request or an answer: then it is
 // tried again.
 func TestConnections(t *testing.T) {
-	points := 100
+	points := 50
 	if os.Getenv("IMG2LAMBDA_TEST_LONG") != "" {
 		points = 5000
 	}
