@@ -13,9 +13,10 @@ build:
 demo: build
 	go run ./internal/demo
 
+# Of each package, two tests a core at a time: many wait for a program that waits.
 .PHONY: test
 test:
-	go test -timeout 20m $(if $(shell command -v cc),-race) ./...
+	go test -timeout 20m -parallel $$((2 * $$(getconf _NPROCESSORS_ONLN))) $(if $(shell command -v cc),-race) ./...
 
 # Each fuzz target for FUZZTIME; go test runs their seeds. Without the bound on
 # minimizing, that is all a target does as soon as it has found something new.
@@ -45,7 +46,7 @@ bench: build
 # The README's pictures, made of what the program prints. Needs tmux.
 .PHONY: pictures
 pictures: build
-	go run ./internal/record
+	go run ./internal/record bin/local assets
 
 # Archives with static binaries for all platforms, and their SHA-256 sums. What
 # they are called after is the tag, or the commit if it has none.
