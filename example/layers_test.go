@@ -125,23 +125,32 @@ func imageTree(t *testing.T, image string) map[string]file {
 	container := strings.TrimSpace(docker(t, "create", "--network", "none", image))
 	t.Cleanup(func() { cleanUp(t, "rm", "--force", container) })
 	tree := map[string]file{}
-	for r := tar.NewReader(strings.NewReader(docker(t, "export", container))); ; {
+	for _, dir := range []string{"opt", "var/task"} {
+		readTree(t, tree, path.Dir(dir), docker(t, "cp", container+":/"+dir, "-"))
+	}
+	return tree
+}
+
+// readTree puts what a tar of docker cp has into tree; it was in dir.
+func readTree(t *testing.T, tree map[string]file, dir, archive string) {
+	t.Helper()
+	for r := tar.NewReader(strings.NewReader(archive)); ; {
 		h, err := r.Next()
 		if errors.Is(err, io.EOF) {
-			return tree
+			return
 		} else if err != nil {
 			t.Fatal(err)
-		}
-		name := path.Clean(h.Name)
-		if !strings.HasPrefix(name, "opt/") && !strings.HasPrefix(name, "var/task/") {
-			continue
 		}
 		body, err := io.ReadAll(r)
 		if err != nil {
 			t.Fatal(err)
 		}
+		name := path.Join(dir, h.Name)
+		if name == "opt" || name == "var/task" {
+			continue
+		}
 		if h.Typeflag == tar.TypeLink {
-			tree[name] = tree[path.Clean(h.Linkname)]
+			tree[name] = tree[path.Join(dir, h.Linkname)]
 			continue
 		}
 		tree[name] = file{h.FileInfo().Mode(), h.ModTime.Unix(), h.Linkname, string(body)}
