@@ -131,7 +131,8 @@ func imageTree(t *testing.T, image string) map[string]file {
 	return tree
 }
 
-// readTree puts what a tar of docker cp has into tree; it was in dir.
+// readTree adds to tree what a tar of docker cp holds. Of what was copied, dir is the
+// directory that it is in.
 func readTree(t *testing.T, tree map[string]file, dir, archive string) {
 	t.Helper()
 	for r := tar.NewReader(strings.NewReader(archive)); ; {

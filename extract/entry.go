@@ -84,7 +84,7 @@ func cleanPath(name string) string {
 }
 
 // dirOf returns the directory that holds p, or "." if p is at the top. It is
-// path.Dir for what is clean already, and does not read all of a deep path again.
+// path.Dir for what is clean and relative, and does not read all of a deep path again.
 func dirOf(p string) string {
 	if i := strings.LastIndexByte(p, '/'); i >= 0 {
 		return p[:i]

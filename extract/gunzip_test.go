@@ -19,6 +19,7 @@ import (
 type comparison struct {
 	std       gzip.Reader
 	want, got bytes.Buffer
+	piece     [10_007]byte
 }
 
 // gunzip reads the content of gzip members into got, as far as it can be read.
@@ -29,7 +30,8 @@ func (c *comparison) gunzip(r io.Reader) error {
 		return err
 	}
 	defer z.Close()
-	_, err = c.got.ReadFrom(z)
+	// In pieces that are none of our own.
+	_, err = io.CopyBuffer(struct{ io.Writer }{&c.got}, struct{ io.Reader }{z}, c.piece[:])
 	return err
 }
 
@@ -105,13 +107,15 @@ func TestGunzip(t *testing.T) {
 	t.Run("whole", func(t *testing.T) {
 		t.Parallel()
 		var c comparison
-		var small [][]byte
-		for _, s := range samples {
+		var members [][]byte
+		for i, s := range samples {
 			c.check(t, s)
+			if len(s) < 50_000 || i%10 == 0 {
+				members = append(members, s)
+			}
 			if len(s) > 2000 {
 				continue
 			}
-			small = append(small, s)
 			for name, r := range map[string]io.Reader{
 				"a byte at a time":      iotest.OneByteReader(bytes.NewReader(s)),
 				"the end with an error": iotest.DataErrReader(bytes.NewReader(s)),
@@ -121,7 +125,7 @@ func TestGunzip(t *testing.T) {
 				}
 			}
 		}
-		c.check(t, bytes.Join(small, nil)) // many members
+		c.check(t, bytes.Join(members, nil)) // many members
 		c.check(t, append(bytes.Clone(samples[0]), "rubbish"...))
 		c.check(t, append(bytes.Clone(samples[0]), 0))
 	})

@@ -41,7 +41,8 @@ func TestMain(m *testing.M) {
 //	mkindex [-attest] IMAGE IMAGE...
 //		make a multi-platform image. Sets IMAGE_digest, IMAGE_digest_hex
 //	mkhostile IMAGE KIND
-//		make an image that attacks: see internal/hostile for the kinds
+//		make an image that attacks: see internal/hostile for the kinds. Its layers, as
+//		they are stored, are the files 0, 1 and so on in IMAGE.layers
 //	write FORMAT PATH [NAME=]IMAGE...
 //		write an archive or layout: oci, oci-archive, docker-legacy, docker-oci,
 //		docker-containerd or podman

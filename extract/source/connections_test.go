@@ -92,7 +92,7 @@ func TestStalls(t *testing.T) {
 					f.after = rng.Int64N(sent)
 				}
 				g.Go(func() error {
-					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+					ctx, cancel := context.WithTimeout(t.Context(), testrun.Patience)
 					defer cancel()
 					got, _, err := r.zips(ctx, dir, f)
 					if ctx.Err() != nil || err != nil && !errors.Is(err, errStalled) {
@@ -106,7 +106,7 @@ func TestStalls(t *testing.T) {
 			t.Logf("%s: %d refused, %d survived", stalls, o.refused.Load(), o.survived.Load())
 		})
 		if !ok {
-			return // each that does not end takes a minute
+			return // each that does not end takes minutes
 		}
 	}
 }

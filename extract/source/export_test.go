@@ -13,6 +13,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/internal/imagetest"
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/testrun"
 )
 
 // exportOf is an export of an image with the last of the layers, each named by
@@ -47,7 +48,7 @@ func TestExportSideBySide(t *testing.T) {
 			}
 			select {
 			case <-begun:
-			case <-time.After(time.Minute):
+			case <-time.After(testrun.Patience):
 				t.Error("the second layer does not begin before the first one ends")
 			}
 			return hashLayer(ctx, name, size, r)

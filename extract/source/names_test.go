@@ -12,7 +12,7 @@ import (
 
 // TestLongNames guards against small exports whose names and links take more
 // memory than there is: PAX headers may be of a megabyte. The same of archives is in
-// hostile_memory.txtar.
+// hostile_names.txtar.
 func TestLongNames(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("a", 1_000_000)

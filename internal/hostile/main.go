@@ -1,5 +1,5 @@
-// Command hostile writes the layers of an image that is small as it is stored, and
-// much work:
+// Command hostile writes the layers of an image that is much work for what it is,
+// most of them small as they are stored:
 //
 //	hostile KIND DIR
 //
@@ -91,14 +91,14 @@ func layers(kind string) (layers []layer) {
 				return named(fmt.Sprintf("opt/%d-%d%s/.wh.f", l, i, strings.Repeat("/d", 238)), tar.TypeReg, "")
 			}))
 		}
-	case "archive-names": // the only layer is the archive
+	case "archive-names": // of this kind and the next two, the only layer is an archive
 		layers = append(layers, pieces(18, func(i int) []byte { return named(fmt.Sprint(i, megabyte), tar.TypeReg, "") }))
 	case "archive-symlinks":
 		layers = append(layers, pieces(18, func(i int) []byte { return named(fmt.Sprint(i), tar.TypeSymlink, megabyte) }))
 	case "archive-hardlinks":
 		layers = append(layers, pieces(18, func(i int) []byte { return named(fmt.Sprint(i), tar.TypeLink, megabyte) }))
 	case "blocks":
-		layers = append(layers, random(117_188*512))
+		layers = append(layers, random(60_000_256))
 	case "links-into-layers":
 		for l := range 999 {
 			layers = append(layers, pieces(1, func(int) []byte { return named(fmt.Sprint("opt/d/", l), tar.TypeReg, "") }))
@@ -125,7 +125,7 @@ func layers(kind string) (layers []layer) {
 	return layers
 }
 
-// megabyte is as long as a name in a PAX header may be.
+// megabyte is about as long as archive/tar lets a name in a PAX header be.
 var megabyte = strings.Repeat("a", 1_000_000)
 
 // named is the header of an entry whose name and target may be long.
