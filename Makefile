@@ -13,10 +13,9 @@ build:
 demo: build
 	go run ./internal/demo
 
-# Of each package, two tests a core at a time: many wait for a program that waits.
 .PHONY: test
 test:
-	go test -timeout 20m -parallel $$((2 * $$(getconf _NPROCESSORS_ONLN))) $(if $(shell command -v cc),-race) ./...
+	go test -timeout 20m $(if $(shell command -v cc),-race) ./...
 
 # Each fuzz target for FUZZTIME; go test runs their seeds. Without the bound on
 # minimizing, that is all a target does as soon as it has found something new.

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -31,6 +32,10 @@ func (w withProgram) Run() int {
 	}
 	if signal.Ignored(os.Interrupt) { // the programs heed it, whoever started the tests
 		signal.Notify(make(chan os.Signal, 1), os.Interrupt)
+	}
+	// Many tests wait for a program that waits.
+	if err := flag.Set("test.parallel", fmt.Sprint(2*runtime.GOMAXPROCS(0))); err != nil {
+		panic(err)
 	}
 	var err error
 	if raceProgram, err = exec.LookPath("img2lambda"); err != nil {
