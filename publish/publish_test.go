@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -279,15 +280,19 @@ func TestFailureKeepsARNs(t *testing.T) {
 	api := fakelambda.New()
 	p := newPublisher(t, api, Options{Namespace: "test"})
 	dir, layers := newLayers(t, 3)
+	var begun sync.WaitGroup // the two calls that go on
+	begun.Add(2)
 	refused := make(chan struct{})
 	api.On(fakelambda.Rule{Operation: fakelambda.PublishLayerVersion, Layer: "layer-2", Do: func(http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			begun.Wait()
 			fakelambda.Fail(http.StatusBadRequest, "InvalidParameterValueException", "No.")(nil).ServeHTTP(w, r)
 			close(refused)
 		})
 	}})
-	for _, later := range []string{"layer-1", "layer-3"} {
-		api.On(fakelambda.Rule{Operation: fakelambda.PublishLayerVersion, Layer: later, Do: fakelambda.Before(func() { <-refused })})
+	for _, other := range []string{"layer-1", "layer-3"} {
+		begin := sync.OnceFunc(begun.Done)
+		api.On(fakelambda.Rule{Operation: fakelambda.PublishLayerVersion, Layer: other, Do: fakelambda.Before(func() { begin(); <-refused })})
 	}
 	published, err := publishAll(t.Context(), p, dir, layers)
 	if want := "layer layer-2 (layer-2.zip): InvalidParameterValueException: No."; err == nil || err.Error() != want {
