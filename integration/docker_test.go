@@ -3,18 +3,17 @@ package integration
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"crypto/rand"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/internal/imagetest"
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/testrun"
 )
 
 // dockerEngine is a real Docker engine.
@@ -51,9 +50,7 @@ func eachDocker(t *testing.T, test func(t *testing.T, d dockerEngine)) {
 // skipped.
 func ownDocker(t *testing.T) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	out, err := exec.CommandContext(ctx, "docker", "version", "--format", "{{.Server.Version}}").CombinedOutput()
+	out, err := exec.CommandContext(testrun.Deadline(t), "docker", "version", "--format", "{{.Server.Version}}").CombinedOutput()
 	switch {
 	case err == nil:
 		host := dockerEngine{host: os.Getenv("DOCKER_HOST")}.run(t, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")

@@ -13,6 +13,7 @@ import (
 
 	"github.com/awslabs/aws-lambda-container-image-converter/internal/fakeengine"
 	"github.com/awslabs/aws-lambda-container-image-converter/internal/imagetest"
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/testrun"
 )
 
 func (r *rig) startEngine(ts *testscript.TestScript, args []string) {
@@ -104,7 +105,7 @@ func (p *pausing) pause(t *testing.T) {
 	t.Helper()
 	select {
 	case <-p.reached:
-	case <-deadline(t).Done():
+	case <-testrun.Deadline(t).Done():
 		t.Fatal("no export came")
 	}
 }

@@ -36,7 +36,7 @@ func interrupt() {
 	if !ok || err != nil {
 		log.Fatalf("interrupt %s %s?", args[0], args[1])
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), testrun.Patience)
 	defer cancel()
 	program := exec.CommandContext(ctx, args[2], args[3:]...)
 	program.Stdout = os.Stdout
@@ -147,7 +147,7 @@ func TestInterruptedWhilePublishing(t *testing.T) {
 				p := run{dir: dir, env: c.env(), race: true, args: []string{"-i", "oci:new", "-o", output}}.start(t)
 				select {
 				case <-came:
-				case <-deadline(t).Done():
+				case <-testrun.Deadline(t).Done():
 					t.Fatalf("no %s came", tt.op)
 				}
 				if err := p.Process.Signal(syscall.SIGINT); err != nil {

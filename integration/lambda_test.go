@@ -12,6 +12,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/internal/fakelambda"
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/testrun"
 	"github.com/awslabs/aws-lambda-container-image-converter/types"
 )
 
@@ -157,7 +158,7 @@ func (c *cloud) answerInOrder(op fakelambda.Operation, layers ...string) {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				select {
 				case <-mine:
-				case <-time.After(time.Minute): // only if the calls come one by one
+				case <-time.After(testrun.Patience): // only if the calls come one by one
 					answer = fakelambda.Fail(http.StatusBadRequest, "TestFailure", "another call should have come meanwhile")(answer)
 				}
 				answer.ServeHTTP(w, r)

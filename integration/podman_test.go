@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/testrun"
 )
 
 // require skips a test that needs programs that are not there, unless the variable
@@ -47,7 +49,7 @@ func background(t *testing.T, c *exec.Cmd) {
 // await waits until a server takes connections.
 func await(t *testing.T, network, address string) {
 	t.Helper()
-	for ctx := deadline(t); ; {
+	for ctx := testrun.Deadline(t); ; {
 		c, err := net.Dial(network, address)
 		if err == nil {
 			c.Close()

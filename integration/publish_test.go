@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/internal/fakelambda"
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/testrun"
 )
 
 // TestPublishesSeveralAtOnce guards against layers that are looked up or
@@ -29,7 +30,7 @@ func TestPublishesSeveralAtOnce(t *testing.T) {
 	}
 	p := run{dir: dir, env: c.env(), args: []string{"-i", "oci:app"}}.start(t)
 	for _, gate := range gates {
-		if err := gate.Wait(deadline(t), atOnce); err != nil {
+		if err := gate.Wait(testrun.Deadline(t), atOnce); err != nil {
 			t.Errorf("fewer than %d calls at once: %v", atOnce, err)
 		}
 		gate.Open()
@@ -54,7 +55,7 @@ func TestPublishesInManyRegionsAtOnce(t *testing.T) {
 	gate := fakelambda.NewGate()
 	c.On(fakelambda.Rule{Operation: fakelambda.PublishLayerVersion, Do: gate.Hold})
 	p := run{dir: dir, env: c.env(), args: args}.start(t)
-	if err := gate.Wait(deadline(t), 3*regions); err != nil {
+	if err := gate.Wait(testrun.Deadline(t), 3*regions); err != nil {
 		t.Errorf("fewer than %d calls at once: %v", 3*regions, err)
 	}
 	gate.Open()

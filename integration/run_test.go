@@ -2,7 +2,6 @@ package integration
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -12,7 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
+
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/testrun"
 )
 
 // userEnv is all the environment of somebody with a new HOME below dir: nothing
@@ -59,7 +59,7 @@ func (r run) start(t *testing.T) *process {
 	if r.umask != "" {
 		name, args = "sh", append([]string{"-c", "umask " + r.umask + ` && exec img2lambda "$@"`, "sh"}, r.args...)
 	}
-	p := &process{Cmd: exec.CommandContext(deadline(t), name, args...)}
+	p := &process{Cmd: exec.CommandContext(testrun.Deadline(t), name, args...)}
 	p.Dir, p.Stdout, p.Stderr = r.dir, &p.stdout, &p.stderr
 	if r.stdout != nil {
 		p.Stdout = r.stdout
@@ -122,13 +122,6 @@ func (o outcome) oneLine(t *testing.T, words ...string) {
 			t.Errorf("stderr %q, want %q in it", o.stderr, w)
 		}
 	}
-}
-
-// deadline is for what happens soon unless something hangs.
-func deadline(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	t.Cleanup(cancel)
-	return ctx
 }
 
 // files returns what is below dir, if it is there: by their path from

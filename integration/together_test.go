@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/internal/fakelambda"
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/testrun"
 )
 
 // TestTwoRunsInOneDirectory guards against results of two runs that get mixed:
@@ -56,7 +57,7 @@ func TestTwoRunsInOneDirectory(t *testing.T) {
 				for name := range tt.layers {
 					runs = append(runs, run{dir: dir, env: c.env(), race: true, args: []string{"-i", "oci:" + name}}.start(t))
 				}
-				if err := gate.Wait(deadline(t), tt.held); err != nil {
+				if err := gate.Wait(testrun.Deadline(t), tt.held); err != nil {
 					t.Fatal(err)
 				}
 				gate.Open()

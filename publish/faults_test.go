@@ -22,6 +22,7 @@ import (
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/internal/fakelambda"
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/testrun"
 	"github.com/awslabs/aws-lambda-container-image-converter/types"
 )
 
@@ -54,7 +55,7 @@ func checkARNs(t *testing.T, api *fakelambda.API, what any, layers []types.Layer
 // tried again.
 func TestConnections(t *testing.T) {
 	points := 50
-	if os.Getenv("IMG2LAMBDA_TEST_LONG") != "" {
+	if testrun.Long {
 		points = 5000
 	}
 	api := fakelambda.New(fakelambda.PageSize(2))
@@ -67,7 +68,7 @@ func TestConnections(t *testing.T) {
 		"unfinished error": func(rng *rand.Rand) fakelambda.Action { return cutError(rng.IntN(200)) },
 	} {
 		t.Run(kind, func(t *testing.T) {
-			rng := random(t)
+			rng := testrun.Random(t)
 			done, failed := 0, 0
 			for i := range points {
 				dir, layers := newLayers(t, 2)
@@ -129,7 +130,7 @@ func cutError(n int) fakelambda.Action {
 
 // TestS3Connections is likewise for S3.
 func TestS3Connections(t *testing.T) {
-	rng := random(t)
+	rng := testrun.Random(t)
 	backend := s3mem.New()
 	if err := backend.CreateBucket("zips"); err != nil {
 		t.Fatal(err)

@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/internal/fakelambda"
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/testrun"
 	"github.com/awslabs/aws-lambda-container-image-converter/types"
 )
 
@@ -149,7 +150,7 @@ func TestWaitingHoldsNobodyUp(t *testing.T) {
 		}
 	})})
 	api.On(fakelambda.Rule{Region: "us-east-1", Operation: fakelambda.PublishLayerVersion, Do: fakelambda.Throttle(0)})
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), testrun.Patience)
 	defer cancel()
 	published := 0
 	r := new(recorder)

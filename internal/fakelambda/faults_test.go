@@ -18,6 +18,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/awslabs/aws-lambda-container-image-converter/internal/fakelambda"
+	"github.com/awslabs/aws-lambda-container-image-converter/internal/testrun"
 )
 
 func TestThrottle(t *testing.T) {
@@ -115,7 +116,7 @@ func TestOtherAnswers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			api, client := start(t)
 			api.On(fakelambda.Rule{Do: do})
-			_, err := publish(deadline(t), t, client, "l", "x")
+			_, err := publish(testrun.Deadline(t), t, client, "l", "x")
 			var apiError smithy.APIError
 			if err == nil || errors.As(err, &apiError) && apiError.ErrorCode() != "UnknownError" {
 				t.Errorf("got error %v", err)
@@ -136,7 +137,7 @@ func TestCutAnswer(t *testing.T) {
 	for n := 0; ; n += step {
 		api.ClearRules()
 		api.On(fakelambda.Rule{Do: fakelambda.CutAnswer(n)})
-		_, err := publish(deadline(t), t, client, "l", "x")
+		_, err := publish(testrun.Deadline(t), t, client, "l", "x")
 		cuts++
 		if published := len(api.Versions()); published != cuts {
 			t.Fatalf("cut after %d bytes: %d versions after %d requests", n, published, cuts)
@@ -175,12 +176,12 @@ func TestGate(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range n {
 		wg.Go(func() {
-			if _, err := publish(deadline(t), t, client, fmt.Sprint("l", i), "x"); err != nil {
+			if _, err := publish(testrun.Deadline(t), t, client, fmt.Sprint("l", i), "x"); err != nil {
 				t.Error(err)
 			}
 		})
 	}
-	if err := gate.Wait(deadline(t), n); err != nil {
+	if err := gate.Wait(testrun.Deadline(t), n); err != nil {
 		t.Error(err)
 	}
 	if got := len(api.Versions()); got != 0 {
@@ -232,7 +233,7 @@ func TestLeavingClient(t *testing.T) {
 			}
 			select {
 			case <-done:
-			case <-deadline(t).Done():
+			case <-testrun.Deadline(t).Done():
 				t.Error("the call still waits")
 			}
 			if n := len(api.Versions()); n != 0 {

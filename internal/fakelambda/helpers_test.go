@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -110,11 +109,4 @@ func get(t *testing.T, url string) []byte {
 		t.Fatalf("GET %s: %s, %v", url, response.Status, err)
 	}
 	return body
-}
-
-// deadline is a context for what happens at once unless something is broken.
-func deadline(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	t.Cleanup(cancel)
-	return ctx
 }

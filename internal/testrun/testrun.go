@@ -3,6 +3,7 @@
 package testrun
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -90,8 +91,19 @@ func CheckEmpty(t testing.TB, dir string) {
 	}
 }
 
-// Soon fails if f takes longer than what is no more than a moment for what it
-// does could ever take, however slow the machine is.
+// Patience is how long to wait for what takes no more than a moment, however slow
+// the machine is: what is not there by then hangs.
+const Patience = 5 * time.Minute
+
+// Deadline is a context for what takes no more than a moment.
+func Deadline(t testing.TB) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), Patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// Soon fails if f, which takes no more than a moment, hangs.
 func Soon(t *testing.T, f func()) {
 	t.Helper()
 	done := make(chan struct{})
@@ -101,7 +113,7 @@ func Soon(t *testing.T, f func()) {
 	}()
 	select {
 	case <-done:
-	case <-time.After(5 * time.Minute):
+	case <-time.After(Patience):
 		t.Fatal("it goes on and on")
 	}
 }
