@@ -81,8 +81,8 @@ func (c *converter) repackAll(ctx context.Context, src Source, progress Progress
 			continue
 		}
 		c.overlap = overlap
-		e := unresolved(kept, c.roots)
-		if e != nil && c.wanted == nil && len(missing) > 0 {
+		e, root := unresolved(kept, c.roots)
+		if (e != nil || root) && c.wanted == nil && len(missing) > 0 {
 			// Rare: hard links in /opt to files elsewhere in the image, which
 			// were skipped.
 			c.wanted = missing
@@ -90,7 +90,7 @@ func (c *converter) repackAll(ctx context.Context, src Source, progress Progress
 		}
 		if e != nil {
 			dropCovered(kept)
-			e = unresolved(kept, c.roots)
+			e, _ = unresolved(kept, c.roots)
 		}
 		if e != nil {
 			return nil, nil, errors.Errorf("%s is a hard link to %s, which is no file in the image", quote("/"+e.path), quote("/"+e.link))

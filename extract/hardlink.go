@@ -1,6 +1,7 @@
 package extract
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -45,6 +46,7 @@ type resolver struct {
 	roots    roots
 	read     wantedPaths // outside the roots, whose content was kept
 	want     wantedPaths // outside the roots, whose content has to be kept
+	isRoot   bool        // whether the link is a root, or above one: then a symbolic link's text is needed
 	steps    int         // down from layer to layer, for all links so far
 	err      error       // that is too much
 }
@@ -76,44 +78,56 @@ func resolve(ctx context.Context, layers []*repacked, paths *pathTree, at roots,
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
+			root, _ := at.of(e.path)
+			r.isRoot = root == outside
 			target := r.find(i, uint32(j), e.link, 0)
 			if r.err != nil {
 				return nil, r.err
 			}
 			e.kind = kindFile
-			if target != nil && target.kind != kindDir {
+			if target != nil && target != unread && target.kind != kindDir {
 				e.takeContent(target)
+				if r.isRoot && target.kind == kindSymlink {
+					l.takeText(e, target, layers)
+				}
 			}
 		}
 	}
 	return r.want, nil
 }
 
+// unread is what a hard link leads to of which nothing was read.
+var unread = new(entry)
+
 // find returns the entry that has the content of a path, as the link at
-// place j of layer i sees it; nil if there is none. hops is how many links have
+// place j of layer i sees it; nil if there is none, and unread if that cannot be told. hops is how many links have
 // led there: links in a circle lead on for ever.
 func (r *resolver) find(i int, j uint32, name string, hops int) *entry {
 	if hops > maxHops || r.err != nil {
 		return nil
 	}
 	node, known := r.paths.find(name)
-	if root, _ := r.roots.of(name); root == outside && r.read[name] != isTarget {
+	root, _ := r.roots.of(name)
+	if root != outside && r.isRoot {
+		r.keep(name)
+	}
+	if root == outside && r.read[name] != isTarget {
 		// All that is known of the path is which hard links there are, and so
 		// what else may be asked for once it is read.
 		if r.want[name] != isTarget {
-			if err := r.want.add(name, r.paths.budget); err != nil {
-				r.err = err
-			}
+			r.keep(name)
 			for i, l := range r.layers {
 				if !known {
 					break
 				}
 				for _, p := range r.at(i, node) {
-					r.find(i, p.at, l.entries[p.at].link, hops+1)
+					if e := l.entries[p.at]; e.kind == kindHardlink {
+						r.find(i, p.at, e.link, hops+1)
+					}
 				}
 			}
 		}
-		return nil
+		return unread
 	}
 	if !known {
 		return nil
@@ -129,6 +143,13 @@ func (r *resolver) find(i int, j uint32, name string, hops int) *entry {
 		return e
 	}
 	return r.follow(i, places[0].at, hops)
+}
+
+// keep notes that a path has to be read.
+func (r *resolver) keep(name string) {
+	if err := r.want.add(name, r.paths.budget); err != nil {
+		r.err = err
+	}
 }
 
 // findBelow returns the entry that has the content of a path in the layers below
@@ -163,16 +184,24 @@ func (r *resolver) follow(i int, j uint32, hops int) *entry {
 	return r.find(i, j, e.link, hops+1)
 }
 
-// unresolved returns a hard link to nothing that is to be in a zip, or nil.
-func unresolved(layers []keptLayer, at roots) *entry {
+// unresolved returns a hard link to nothing that is to be in a zip, or nil. root
+// reports whether a root, or a directory above one, is such a link, or one to a
+// symbolic link of which the text is not known.
+func unresolved(layers []keptLayer, at roots) (e *entry, root bool) {
 	for _, l := range layers {
-		for _, e := range l.kept {
-			if root, _ := at.of(e.path); root != outside && e.isDangling() {
-				return e
+		for _, k := range l.kept {
+			if !k.isCopy() || !k.isDangling() && k.kind != kindSymlink {
+				continue
+			}
+			switch in, concerned := at.of(k.path); {
+			case in != outside && k.isDangling():
+				e = cmp.Or(e, k)
+			case in == outside && concerned:
+				root = root || k.isDangling() || l.rootLinks[k] == ""
 			}
 		}
 	}
-	return nil
+	return e, root
 }
 
 // dropCovered leaves out links to nothing over which there is a file in a layer

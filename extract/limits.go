@@ -35,8 +35,8 @@ const (
 	// bytes, of which other layers delete or replace what is over maxContent. It
 	// bounds the time for compressing.
 	maxAllContent = 4 * maxContent
-	// wantedSize is what a path outside the roots takes that hard links lead to,
-	// and placeSize where a target is, in bytes.
+	// wantedSize is what a path outside the roots takes that hard links lead to or
+	// that is one, and placeSize where a target is, in bytes.
 	wantedSize = 48
 	placeSize  = 16
 	// maxWindow bounds the memory that a zstd stream may ask for, in bytes. It

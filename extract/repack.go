@@ -37,7 +37,8 @@ func (c *converter) repack(ctx context.Context, r io.Reader) (*repacked, error) 
 		defer close(batches)
 		links := newLinkTree(&c.memory)
 		defer links.release()
-		t := &tarReader{converter: c, ctx: ctx, tar: tar.NewReader(ahead), layer: l, links: links, implied: make(map[string]bool), batches: batches}
+		t := &tarReader{converter: c, ctx: ctx, tar: tar.NewReader(ahead), layer: l, links: links, implied: make(map[string]bool), linked: make(map[string]bool), batches: batches}
+		defer func() { c.memory.give(wantedSize * len(t.linked)) }()
 		return t.read()
 	})
 	if err := g.Wait(); err != nil {
@@ -68,6 +69,7 @@ type tarReader struct {
 	layer   *repacked
 	links   *linkTree
 	implied map[string]bool // directories above a root that paths beside it have made
+	linked  map[string]bool // what is outside the roots and has a hard link, or is one
 	batches chan<- *batch
 	batch   *batch // being filled
 	window  []byte // the end of a file's block before
@@ -112,7 +114,7 @@ func (t *tarReader) entry(h *tar.Header) error {
 		t.implied[dir] = true
 		t.layer.entries = append(t.layer.entries, &entry{path: dir, kind: kindDir})
 	}
-	if !concerned && wanted == notWanted && e.kind != kindHardlink {
+	if !concerned && wanted == notWanted && e.kind != kindHardlink && !t.linked[e.path] {
 		return nil
 	}
 	if err := checkPath(e.path); err != nil {
@@ -125,12 +127,22 @@ func (t *tarReader) entry(h *tar.Header) error {
 		return err
 	}
 	t.layer.entries = append(t.layer.entries, e)
-	if root == outside && concerned && !e.deletes() {
-		if text := t.links.text(e.path); text != "" {
+	if e.kind == kindHardlink {
+		if err := t.link(e.path, e.link); err != nil {
+			return err
+		}
+	}
+	text := ""
+	if (root == outside && concerned || wanted == isTarget) && !e.deletes() {
+		if text = t.links.text(e.path); text != "" {
+			if err := t.memory.take(len(text)); err != nil {
+				return err
+			}
 			t.layer.rootLinks[e] = text
 		}
 	}
-	inside := root != outside || wanted == isTarget
+	// A root may be another name of a symbolic link in a layer below.
+	inside := root != outside || wanted == isTarget || concerned && e.kind == kindHardlink && text == ""
 	if !inside || e.kind >= kindSpecial {
 		return nil
 	}
@@ -152,6 +164,22 @@ func (t *tarReader) entry(h *tar.Header) error {
 		t.size += h.Size
 		return t.content(e, t.tar, h.Size)
 	}
+}
+
+// link remembers names of a file: if something else takes the place of one that is
+// outside the roots, that has to be known, as it has no part in what the other names
+// share.
+func (t *tarReader) link(names ...string) error {
+	for _, name := range names {
+		if root, _ := t.roots.of(name); root != outside || t.linked[name] {
+			continue
+		}
+		if err := t.memory.take(wantedSize); err != nil {
+			return err
+		}
+		t.linked[name] = true
+	}
+	return nil
 }
 
 // content puts an entry of size bytes into batches.

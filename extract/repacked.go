@@ -12,13 +12,24 @@ type repacked struct {
 	digests []digest.Digest // of the uncompressed tar, by each algorithm, SHA-256 first
 	entries []*entry        // in the order of the tar
 	// rootLinks are the symbolic links that are a root, or above one, with their
-	// texts.
+	// texts; and those to which such a hard link leads.
 	rootLinks map[*entry]string
 	zips      map[string]*zipFile
 }
 
 // diffID is what the layer is called, by whatever algorithm its image names it.
 func (l *repacked) diffID() digest.Digest { return l.digests[0] }
+
+// takeText makes the text of a symbolic link, if it was kept, that of entry e too,
+// which is another name of it.
+func (l *repacked) takeText(e, target *entry, layers []*repacked) {
+	for _, from := range layers {
+		if text, ok := from.rootLinks[target]; ok {
+			l.rootLinks[e] = text
+			return
+		}
+	}
+}
 
 // clone returns the layer with other entries of the same content.
 func (l *repacked) clone() *repacked {
