@@ -150,6 +150,27 @@ func TestRestoreHardLinks(t *testing.T) {
 			want: "opt/a=1 opt/b=1",
 		},
 		{
+			name: "hard link to what a lower layer has from outside, before its own layer has something else",
+			layers: layers{
+				{imagetest.File("usr/a", "1"), imagetest.Hardlink("opt/a", "usr/a")},
+				{imagetest.Hardlink("opt/b", "opt/a"), imagetest.Symlink("opt/a", "b")},
+			},
+			want: "opt/a->b opt/b=1",
+		},
+		{
+			name: "hard link to what has taken the place of another one outside",
+			layers: layers{
+				{
+					imagetest.File("opt/a", "1", imagetest.ModTime(time.Unix(1e9, 0))),
+					imagetest.Hardlink("usr/a", "opt/a", imagetest.ModTime(time.Unix(1e9+1, 0))),
+					imagetest.File("usr/a", "2"),
+					imagetest.Hardlink("opt/b", "usr/a", imagetest.ModTime(time.Unix(1e9+2, 0))),
+				},
+				{imagetest.Whiteout("opt/b")},
+			},
+			want: "opt/a=1",
+		},
+		{
 			name: "hard link to nothing that a higher layer deletes",
 			layers: layers{
 				{imagetest.File("opt/a", "1"), imagetest.Hardlink("opt/b", "opt/no"), imagetest.Hardlink("opt/c", "usr/no")},
