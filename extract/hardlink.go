@@ -47,7 +47,7 @@ type resolver struct {
 	read     wantedPaths // outside the roots, whose content was kept
 	want     wantedPaths // outside the roots, whose content has to be kept
 	isRoot   bool        // whether the link is a root, or above one: then a symbolic link's text is needed
-	steps    int         // down from layer to layer, for all links so far
+	steps    int         // from layer to layer, for all links so far
 	err      error       // that is too much
 }
 
@@ -88,12 +88,12 @@ func resolve(ctx context.Context, layers []*repacked, paths *pathTree, at roots,
 			if target != nil && target != unread && target.kind != kindDir {
 				e.takeContent(target)
 				if r.isRoot && target.kind == kindSymlink {
-					l.takeText(e, target, layers)
+					r.takeText(l, e, target)
 				}
 			}
 		}
 	}
-	return r.want, nil
+	return r.want, r.err
 }
 
 // unread is what a hard link leads to of which nothing was read.
@@ -159,8 +159,7 @@ func (r *resolver) findBelow(i int, node uint32, hops int) *entry {
 		return nil
 	}
 	for i--; i >= 0; i-- {
-		if r.steps++; r.steps > maxTargetSteps {
-			r.err = errors.New("the image has too many hard links into layers far below: make them copies, or build the image from fewer layers")
+		if !r.step() {
 			return nil
 		}
 		left := r.from(i)
@@ -173,6 +172,28 @@ func (r *resolver) findBelow(i int, node uint32, hops int) *entry {
 		}
 	}
 	return nil
+}
+
+// takeText makes the text of a symbolic link, if it was kept, that of entry e of layer
+// l too, which is another name of it.
+func (r *resolver) takeText(l *repacked, e, target *entry) {
+	for _, from := range r.layers {
+		if !r.step() {
+			return
+		}
+		if text, ok := from.rootLinks[target]; ok {
+			l.rootLinks[e] = text
+			return
+		}
+	}
+}
+
+// step counts a step from layer to layer. It reports whether it may be made.
+func (r *resolver) step() bool {
+	if r.steps++; r.steps > maxTargetSteps {
+		r.err = errors.New("the image has too many hard links into layers far below: make them copies, or build the image from fewer layers")
+	}
+	return r.err == nil
 }
 
 // follow returns the entry at place j of layer i, or what it leads to.

@@ -20,17 +20,6 @@ type repacked struct {
 // diffID is what the layer is called, by whatever algorithm its image names it.
 func (l *repacked) diffID() digest.Digest { return l.digests[0] }
 
-// takeText makes the text of a symbolic link, if it was kept, that of entry e too,
-// which is another name of it.
-func (l *repacked) takeText(e, target *entry, layers []*repacked) {
-	for _, from := range layers {
-		if text, ok := from.rootLinks[target]; ok {
-			l.rootLinks[e] = text
-			return
-		}
-	}
-}
-
 // clone returns the layer with other entries of the same content.
 func (l *repacked) clone() *repacked {
 	c := *l
