@@ -9,10 +9,10 @@ import (
 )
 
 // wantedPaths are paths outside the roots to which hard links lead, and the
-// directories above them.
+// directories above them; and symbolic links below a root that may be the root's own.
 type wantedPaths map[string]interest
 
-// interest is why a path outside the roots matters.
+// interest is why such a path matters.
 type interest uint8
 
 const (
@@ -46,7 +46,7 @@ type resolver struct {
 	roots    roots
 	read     wantedPaths // outside the roots, whose content was kept
 	want     wantedPaths // outside the roots, whose content has to be kept
-	isRoot   bool        // whether the link is a root, or above one: then a symbolic link's text is needed
+	text     bool        // whether a symbolic link's text may be needed, as the link may be a root
 	steps    int         // from layer to layer, for all links so far
 	err      error       // that is too much
 }
@@ -79,7 +79,7 @@ func resolve(ctx context.Context, layers []*repacked, paths *pathTree, at roots,
 				return nil, ctx.Err()
 			}
 			root, _ := at.of(e.path)
-			r.isRoot = root == outside
+			r.text = root == outside
 			target := r.find(i, uint32(j), e.link, 0)
 			if r.err != nil {
 				return nil, r.err
@@ -87,7 +87,7 @@ func resolve(ctx context.Context, layers []*repacked, paths *pathTree, at roots,
 			e.kind = kindFile
 			if target != nil && target != unread && target.kind != kindDir {
 				e.takeContent(target)
-				if r.isRoot && target.kind == kindSymlink {
+				if r.text && target.kind == kindSymlink {
 					r.takeText(l, e, target)
 				}
 			}
@@ -108,7 +108,7 @@ func (r *resolver) find(i int, j uint32, name string, hops int) *entry {
 	}
 	node, known := r.paths.find(name)
 	root, _ := r.roots.of(name)
-	if root != outside && r.isRoot {
+	if root != outside && r.text {
 		r.keep(name)
 	}
 	if root == outside && r.read[name] != isTarget {
@@ -116,6 +116,8 @@ func (r *resolver) find(i int, j uint32, name string, hops int) *entry {
 		// what else may be asked for once it is read.
 		if r.want[name] != isTarget {
 			r.keep(name)
+			text := r.text
+			r.text = true // all links to this path come here once
 			for i, l := range r.layers {
 				if !known {
 					break
@@ -126,6 +128,7 @@ func (r *resolver) find(i int, j uint32, name string, hops int) *entry {
 					}
 				}
 			}
+			r.text = text
 		}
 		return unread
 	}
@@ -211,13 +214,13 @@ func (r *resolver) follow(i int, j uint32, hops int) *entry {
 func unresolved(layers []keptLayer, at roots) (e *entry, root bool) {
 	for _, l := range layers {
 		for _, k := range l.kept {
-			if !k.isCopy() || !k.isDangling() && k.kind != kindSymlink {
+			if !k.isDangling() && (k.kind != kindSymlink || !k.isCopy()) {
 				continue
 			}
 			switch in, concerned := at.of(k.path); {
 			case in != outside && k.isDangling():
 				e = cmp.Or(e, k)
-			case in == outside && concerned:
+			case in == outside && concerned && k.isCopy():
 				root = root || k.isDangling() || l.rootLinks[k] == ""
 			}
 		}

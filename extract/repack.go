@@ -135,7 +135,7 @@ func (t *tarReader) entry(h *tar.Header) error {
 	text := ""
 	if (root == outside && concerned || wanted == isTarget) && !e.deletes() {
 		if text = t.links.text(e.path); text != "" {
-			if err := t.memory.take(len(text)); err != nil {
+			if err := t.memory.take(linkNodeSize + len(text)); err != nil {
 				return err
 			}
 			t.layer.rootLinks[e] = text

@@ -12,7 +12,7 @@ type repacked struct {
 	digests []digest.Digest // of the uncompressed tar, by each algorithm, SHA-256 first
 	entries []*entry        // in the order of the tar
 	// rootLinks are the symbolic links that are a root, or above one, with their
-	// texts; and those to which such a hard link leads.
+	// texts; and those to which hard links lead from there.
 	rootLinks map[*entry]string
 	zips      map[string]*zipFile
 }
