@@ -84,7 +84,7 @@ func (c *converter) repackAll(ctx context.Context, src Source, progress Progress
 		e, root := unresolved(kept, c.roots)
 		if (e != nil || root) && c.wanted == nil && len(missing) > 0 {
 			// Rare: hard links in /opt to files elsewhere in the image, which
-			// were skipped.
+			// were skipped, or /opt itself is one.
 			c.wanted = missing
 			continue
 		}

@@ -44,8 +44,8 @@ type resolver struct {
 	hidden   []*overlay // likewise: its whiteouts
 	left     []*overlay // likewise: what it leaves to the layers above
 	roots    roots
-	read     wantedPaths // outside the roots, whose content was kept
-	want     wantedPaths // outside the roots, whose content has to be kept
+	read     wantedPaths // what was kept
+	want     wantedPaths // what has to be kept
 	text     bool        // whether a symbolic link's text may be needed, as the link may be a root
 	steps    int         // from layer to layer, for all links so far
 	err      error       // that is too much
@@ -100,8 +100,8 @@ func resolve(ctx context.Context, layers []*repacked, paths *pathTree, at roots,
 var unread = new(entry)
 
 // find returns the entry that has the content of a path, as the link at
-// place j of layer i sees it; nil if there is none, and unread if that cannot be told. hops is how many links have
-// led there: links in a circle lead on for ever.
+// place j of layer i sees it; nil if there is none, and unread if that cannot be
+// told. hops is how many links have led there: links in a circle lead on for ever.
 func (r *resolver) find(i int, j uint32, name string, hops int) *entry {
 	if hops > maxHops || r.err != nil {
 		return nil

@@ -52,7 +52,8 @@ const (
 	// bound for symbolic links; Linux's own is 40.
 	maxHops = 255
 	// linkNodeSize is what a symbolic link and each directory above one take
-	// besides name and text while their layer is read, in bytes.
+	// besides name and text while their layer is read, and one at a root for good, in
+	// bytes.
 	linkNodeSize = 96
 	// maxLinkSteps bounds the time for following a layer's symbolic links, in
 	// path components.

@@ -17,15 +17,9 @@ func TestLongNames(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("a", 1_000_000)
 	for name, entry := range map[string]func(i int) []byte{
-		"names": func(i int) []byte {
-			return append(tartest.PAX(map[string]string{"path": fmt.Sprint(i, long)}), tartest.Header("x", tar.TypeReg, 0, nil)...)
-		},
-		"symbolic links": func(i int) []byte {
-			return append(tartest.PAX(map[string]string{"linkpath": long}), tartest.Header(fmt.Sprint(i), tar.TypeSymlink, 0, nil)...)
-		},
-		"hard links": func(i int) []byte {
-			return append(tartest.PAX(map[string]string{"linkpath": long}), tartest.Header(fmt.Sprint(i), tar.TypeLink, 0, nil)...)
-		},
+		"names":          func(i int) []byte { return tartest.Named(fmt.Sprint(i, long), tar.TypeReg, "") },
+		"symbolic links": func(i int) []byte { return tartest.Named(fmt.Sprint(i), tar.TypeSymlink, long) },
+		"hard links":     func(i int) []byte { return tartest.Named(fmt.Sprint(i), tar.TypeLink, long) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -18,7 +18,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -57,53 +56,53 @@ func layers(kind string) (layers []layer) {
 		}))
 	case "long-names":
 		dir := "opt/" + strings.Repeat(strings.Repeat("n", 240)+"/", 16)
-		layers = append(layers, pieces(40_000, func(i int) []byte { return named(fmt.Sprint(dir, i), tar.TypeReg, "") }))
+		layers = append(layers, pieces(40_000, func(i int) []byte { return tartest.Named(fmt.Sprint(dir, i), tar.TypeReg, "") }))
 	case "long-targets":
 		dir := "usr/" + strings.Repeat(strings.Repeat("n", 240)+"/", 16)
-		layers = append(layers, pieces(40_000, func(i int) []byte { return named(fmt.Sprint("usr/", i), tar.TypeLink, fmt.Sprint(dir, i)) }))
+		layers = append(layers, pieces(40_000, func(i int) []byte { return tartest.Named(fmt.Sprint("usr/", i), tar.TypeLink, fmt.Sprint(dir, i)) }))
 	case "long-links":
 		target := strings.Repeat("x", 4000)
-		layers = append(layers, pieces(40_000, func(i int) []byte { return named(fmt.Sprint("usr/", i), tar.TypeSymlink, target) }))
+		layers = append(layers, pieces(40_000, func(i int) []byte { return tartest.Named(fmt.Sprint("usr/", i), tar.TypeSymlink, target) }))
 	case "replaced-links":
 		name, target := "usr/"+strings.Repeat("d/", 500)+"l", strings.Repeat("x", 4000)
 		layers = append(layers, pieces(60_000, func(i int) []byte {
 			if i%2 == 1 {
-				return named("usr", tar.TypeReg, "")
+				return tartest.Named("usr", tar.TypeReg, "")
 			}
-			return named(name, tar.TypeSymlink, target)
+			return tartest.Named(name, tar.TypeSymlink, target)
 		}))
 	case "deep-names":
 		for l := range 8 {
 			layers = append(layers, pieces(2_000, func(i int) []byte {
 				if l == 7 && i == 0 {
-					return named("opt/link", tar.TypeLink, "opt/nowhere")
+					return tartest.Named("opt/link", tar.TypeLink, "opt/nowhere")
 				}
-				return named(fmt.Sprintf("opt/%d-%d%s/f", l, i, strings.Repeat("/d", 238)), tar.TypeReg, "")
+				return tartest.Named(fmt.Sprintf("opt/%d-%d%s/f", l, i, strings.Repeat("/d", 238)), tar.TypeReg, "")
 			}))
 		}
 	case "deep-targets":
 		layers = append(layers, pieces(12_000, func(i int) []byte {
-			return named(fmt.Sprint("opt/", i), tar.TypeLink, fmt.Sprintf("usr/%d%s/f", i, strings.Repeat("/d", 238)))
+			return tartest.Named(fmt.Sprint("opt/", i), tar.TypeLink, fmt.Sprintf("usr/%d%s/f", i, strings.Repeat("/d", 238)))
 		}))
 	case "deleted-names":
 		for l := range 8 {
 			layers = append(layers, pieces(2_000, func(i int) []byte {
-				return named(fmt.Sprintf("opt/%d-%d%s/.wh.f", l, i, strings.Repeat("/d", 238)), tar.TypeReg, "")
+				return tartest.Named(fmt.Sprintf("opt/%d-%d%s/.wh.f", l, i, strings.Repeat("/d", 238)), tar.TypeReg, "")
 			}))
 		}
 	case "archive-names": // of this kind and the next two, the only layer is an archive
-		layers = append(layers, pieces(18, func(i int) []byte { return named(fmt.Sprint(i, megabyte), tar.TypeReg, "") }))
+		layers = append(layers, pieces(18, func(i int) []byte { return tartest.Named(fmt.Sprint(i, megabyte), tar.TypeReg, "") }))
 	case "archive-symlinks":
-		layers = append(layers, pieces(18, func(i int) []byte { return named(fmt.Sprint(i), tar.TypeSymlink, megabyte) }))
+		layers = append(layers, pieces(18, func(i int) []byte { return tartest.Named(fmt.Sprint(i), tar.TypeSymlink, megabyte) }))
 	case "archive-hardlinks":
-		layers = append(layers, pieces(18, func(i int) []byte { return named(fmt.Sprint(i), tar.TypeLink, megabyte) }))
+		layers = append(layers, pieces(18, func(i int) []byte { return tartest.Named(fmt.Sprint(i), tar.TypeLink, megabyte) }))
 	case "blocks":
 		layers = append(layers, random(60_000_256))
 	case "links-into-layers":
 		for l := range 999 {
-			layers = append(layers, pieces(1, func(int) []byte { return named(fmt.Sprint("opt/d/", l), tar.TypeReg, "") }))
+			layers = append(layers, pieces(1, func(int) []byte { return tartest.Named(fmt.Sprint("opt/d/", l), tar.TypeReg, "") }))
 		}
-		layers = append(layers, pieces(100_000, func(i int) []byte { return named(fmt.Sprint("opt/", i), tar.TypeLink, "opt/d/0") }))
+		layers = append(layers, pieces(100_000, func(i int) []byte { return tartest.Named(fmt.Sprint("opt/", i), tar.TypeLink, "opt/d/0") }))
 	case "windows":
 		for l := range 4 {
 			layers = append(layers, largeWindow(tartest.Header(fmt.Sprint("usr/", l), tar.TypeReg, 140<<20, nil), 140<<20))
@@ -116,9 +115,9 @@ func layers(kind string) (layers []layer) {
 		}
 	case "layers":
 		for l := range 300 {
-			layers = append(layers, pieces(2, func(i int) []byte { return named(fmt.Sprintf("opt/%d-%d", i, l), tar.TypeReg, "") }))
+			layers = append(layers, pieces(2, func(i int) []byte { return tartest.Named(fmt.Sprintf("opt/%d-%d", i, l), tar.TypeReg, "") }))
 		}
-		layers = append(layers, pieces(300, func(i int) []byte { return named(fmt.Sprintf("opt/.wh.1-%d", i), tar.TypeReg, "") }))
+		layers = append(layers, pieces(300, func(i int) []byte { return tartest.Named(fmt.Sprintf("opt/.wh.1-%d", i), tar.TypeReg, "") }))
 	default:
 		log.Fatalf("there is no hostile image %q", kind)
 	}
@@ -127,15 +126,6 @@ func layers(kind string) (layers []layer) {
 
 // megabyte is about as long as archive/tar lets a name in a PAX header be.
 var megabyte = strings.Repeat("a", 1_000_000)
-
-// named is the header of an entry whose name and target may be long.
-func named(name string, typeflag byte, target string) []byte {
-	records := map[string]string{"path": name}
-	if target != "" {
-		records["linkpath"] = target
-	}
-	return slices.Concat(tartest.PAX(records), tartest.Header("x", typeflag, 0, nil))
-}
 
 // pieces is a layer of so many pieces of a tar.
 func pieces(n int, piece func(i int) []byte) layer {

@@ -81,6 +81,16 @@ func PAX(records map[string]string) []byte {
 	return append(Header("PaxHeaders/x", tar.TypeXHeader, int64(size), func(b []byte) { copy(b[257:], "ustar\x0000") }), b.Bytes()...)
 }
 
+// Named is the header of an entry without content whose name and target, if it has
+// one, may be long.
+func Named(name string, typeflag byte, target string) []byte {
+	records := map[string]string{"path": name}
+	if target != "" {
+		records["linkpath"] = target
+	}
+	return slices.Concat(PAX(records), Header("x", typeflag, 0, nil))
+}
+
 // EndOfTar is what a tar ends with.
 var EndOfTar = make([]byte, 1024)
 
