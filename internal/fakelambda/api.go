@@ -58,6 +58,8 @@ type API struct {
 	allowed   map[Operation]bool  // nil: all
 	badKeys   map[string]apiError // by access key ID
 
+	checked sync.Map // by the SHA-256 of a zip, a func() *apiError that checks its entries once
+
 	mu        sync.Mutex
 	layers    map[layerKey]*layer
 	policies  map[string][]statement // by a layer version's ARN

@@ -3,10 +3,12 @@ package fakelambda
 import (
 	"archive/zip"
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"io/fs"
 	"path/filepath"
+	"sync"
 )
 
 // content names or holds a zip in a request.
@@ -16,7 +18,8 @@ type content struct {
 }
 
 // unzip returns the zip of a content whose files together have fewer bytes
-// than limit. Every entry is unpacked, so that its CRC-32 and size hold.
+// than limit. Every entry is unpacked, so that its CRC-32 and size hold: once, as
+// the same zip goes to many regions.
 func (a *API) unzip(r request, c content, limit int64) ([]byte, *apiError) {
 	data := c.ZipFile
 	switch {
@@ -44,12 +47,15 @@ func (a *API) unzip(r request, c content, limit int64) ([]byte, *apiError) {
 	if unzippedSize(archive) >= limit {
 		return nil, invalidParameter(fmt.Sprintf("Unzipped size must be smaller than %d bytes", limit))
 	}
-	for _, file := range archive.File {
-		if failure := checkEntry(file); failure != nil {
-			return nil, failure
+	check, _ := a.checked.LoadOrStore(sha256.Sum256(data), sync.OnceValue(func() *apiError {
+		for _, file := range archive.File {
+			if failure := checkEntry(file); failure != nil {
+				return failure
+			}
 		}
-	}
-	return data, nil
+		return nil
+	}))
+	return data, check.(func() *apiError)()
 }
 
 // checkEntry unpacks an entry, which must stay below the directory that it is
