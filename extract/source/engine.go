@@ -9,6 +9,7 @@ import (
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/image"
 	"github.com/moby/moby/client"
+	"github.com/moby/moby/client/pkg/versions"
 	"github.com/opencontainers/go-digest"
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/pkg/errors"
@@ -80,8 +81,12 @@ func (e *engine) find(ctx context.Context, warn func(string)) (info image.Inspec
 	return info, manifest, err
 }
 
+// manifestsSince is the version of the API that can say which manifests there are.
+const manifestsSince = "1.48"
+
 // inspect asks what the engine has of an image: its manifests, too, if images are
-// kept in containerd, where an image may have several, and some only by name.
+// kept in containerd, where an image may have several, and some only by name. It asks
+// once, as containerd takes as long for that as for the beginning of an export.
 func (e *engine) inspect(ctx context.Context, name string) (info image.InspectResponse, err error) {
 	inspect := func(options ...client.ImageInspectOption) error {
 		return shortly(ctx, func(ctx context.Context) error {
@@ -90,8 +95,9 @@ func (e *engine) inspect(ctx context.Context, name string) (info image.InspectRe
 			return err
 		})
 	}
-	if err = inspect(); err == nil && info.Descriptor != nil {
-		err = inspect(client.ImageInspectWithManifests(true))
+	err = inspect(client.ImageInspectWithManifests(true))
+	if err != nil && versions.LessThan(e.api.ClientVersion(), manifestsSince) {
+		err = inspect() // the client did not send the other
 	}
 	return info, err
 }
