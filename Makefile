@@ -1,3 +1,7 @@
+# For tests too, so that they try what users get. The tag leaves out text/template
+# (cli/help.go).
+export GOFLAGS := $(shell go env GOFLAGS) -tags=urfave_cli_no_template
+
 # Without cgo the program is one static file. -s and -w leave out what is for
 # debuggers; not making it in the first place saves a sixth of the time.
 BUILD := CGO_ENABLED=0 go build -buildvcs=auto -trimpath -gcflags=all=-dwarf=false -ldflags '-s -w'

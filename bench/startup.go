@@ -40,6 +40,6 @@ func startup(b *bench) ([]row, error) {
 	x, y := median(all[0], wallSeconds), median(all[1], wallSeconds)
 	return []row{
 		{"--help; a Go program that prints one line", millis(x), millis(y), ratio(x / y), "<= 1.5"},
-		{what: "  size of the program", program: megabytes(info.Size()), goal: "<= 25 MB"},
+		{what: "  size of the program", program: megabytes(info.Size()), goal: "<= 16 MB"},
 	}, nil
 }
