@@ -34,21 +34,34 @@ type layerResult struct {
 	err    error
 }
 
+// readExport reads the layers of the image in a stream. An engine may clean up for a
+// while before it ends the stream; that is not waited for.
 func readExport(ctx context.Context, r io.Reader, p Platform, layer extract.LayerFunc) (*extract.Image, error) {
 	x := export{documents: inMemory{}, layers: map[string]*layerResult{}, links: map[string]string{}, feeder: newFeeder()}
 	x.working.SetLimit(layersAtATime())
+	stream := &lastWords{Reader: r}
 	layersCtx, cancel := context.WithCancel(ctx)
-	err := x.read(layersCtx, r, layer)
+	err := x.read(layersCtx, stream, layer)
 	if err != nil {
 		cancel()
 	}
 	_ = x.working.Wait()
 	cancel()
+	var img *extract.Image
+	if err == nil {
+		img, err = x.image(p)
+	}
+	if err != nil && ctx.Err() == nil {
+		err = stream.explain(err)
+	}
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
-	} else if err != nil {
-		return nil, err
 	}
+	return img, err
+}
+
+// image finds the image in what has come by.
+func (x *export) image(p Platform) (*extract.Image, error) {
 	found, err := findDockerImage(x.documents, Reference{}, p)
 	if err != nil {
 		return nil, err
@@ -64,12 +77,12 @@ func readExport(ctx context.Context, r io.Reader, p Platform, layer extract.Laye
 	return img, nil
 }
 
-// read takes in the whole stream. The layers may not be through when it returns.
+// read takes in the whole tar. The layers may not be through when it returns.
 func (x *export) read(ctx context.Context, r io.Reader, layer extract.LayerFunc) error {
 	for t := tar.NewReader(r); ; {
 		h, err := t.Next()
 		if err == io.EOF {
-			break
+			return nil
 		} else if err != nil {
 			return err
 		}
@@ -89,10 +102,6 @@ func (x *export) read(ctx context.Context, r io.Reader, layer extract.LayerFunc)
 			return err
 		}
 	}
-	// The end of the tar is not always the end of the stream: an engine that
-	// fails says so after it.
-	_, err := io.Copy(io.Discard, r)
-	return err
 }
 
 // file takes a file of the export in.

@@ -105,3 +105,48 @@ func TestExportBreaksOff(t *testing.T) {
 		t.Error("the first layer was still being worked on")
 	}
 }
+
+// Guards against "unexpected EOF", or a manifest that is missing, where the engine has
+// said what is wrong, which it can do only behind what it has sent.
+func TestExportLastWords(t *testing.T) {
+	layer := imagetest.Tar(imagetest.File("opt/a", strings.Repeat("a", 5000)))
+	whole, err := io.ReadAll(exportOf(layer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := len(bytes.TrimRight(whole, "\x00")) // of what it takes
+	for _, words := range []string{
+		`{"errorDetail":{"message":"blob \"a\" not found"},"error":"blob \"a\" not found"}` + "\r\n", // Docker 20.10
+		`{"error":"blob \"a\" not found","errorDetail":{"message":"blob \"a\" not found"}}` + "\r\n", // Docker 29
+	} {
+		for n := 0; n < end; n += 97 {
+			stream := io.MultiReader(bytes.NewReader(whole[:n]), strings.NewReader(words))
+			_, err := readExport(t.Context(), stream, exportPlatform, hashLayer)
+			if want := `the engine broke off: blob "a" not found`; err == nil || err.Error() != want {
+				t.Fatalf("after %d of %d bytes: got error %v, want %s", n, end, err, want)
+			}
+		}
+	}
+}
+
+// Guards against waiting for an engine that has sent the image and cleans up, which
+// takes Docker's graph drivers up to a tenth of a second.
+func TestExportEnd(t *testing.T) {
+	layer := imagetest.Tar(imagetest.File("opt/a", "a"))
+	r, w := io.Pipe()
+	defer w.Close()
+	go func() { _, _ = io.Copy(w, exportOf(layer)) }()
+	done := make(chan error)
+	go func() {
+		_, err := readExport(t.Context(), r, exportPlatform, hashLayer)
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(testrun.Patience):
+		t.Error("it waits for the end of the stream")
+	}
+}

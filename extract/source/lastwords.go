@@ -1,0 +1,46 @@
+package source
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+
+	"github.com/pkg/errors"
+)
+
+const (
+	// maxLastWords is how many bytes at the end of a stream are remembered.
+	maxLastWords = 4 << 10
+	// maxRest is how many bytes may come between where reading failed and the end of
+	// a stream.
+	maxRest = 1 << 20
+)
+
+// lastWords is a stream from an engine, of which it remembers the end. An engine that
+// fails in the middle of an export can say why only behind what it has sent (moby,
+// getImagesGet): `docker save` writes that to the file as well.
+type lastWords struct {
+	io.Reader
+	end []byte
+}
+
+func (l *lastWords) Read(b []byte) (int, error) {
+	n, err := l.Reader.Read(b)
+	last := b[max(n-maxLastWords, 0):n]
+	keep := min(len(l.end), maxLastWords-len(last))
+	l.end = append(append(l.end[:0], l.end[len(l.end)-keep:]...), last...)
+	return n, err
+}
+
+// explain reads on after an error to the end of the stream, and returns what the
+// engine says there, or else err.
+func (l *lastWords) explain(err error) error {
+	_, _ = io.CopyN(io.Discard, l, maxRest)
+	var message struct {
+		Error string `json:"error"`
+	}
+	if start := bytes.LastIndex(l.end, []byte(`{"error`)); start >= 0 && json.Unmarshal(l.end[start:], &message) == nil && message.Error != "" {
+		return errors.Errorf("the engine broke off: %s", message.Error)
+	}
+	return err
+}
