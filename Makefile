@@ -1,6 +1,6 @@
-# For tests too, so that they try what users get. The tag leaves out text/template
-# (cli/help.go).
-export GOFLAGS := $(shell go env GOFLAGS) -tags=urfave_cli_no_template
+# The tag leaves out text/template (cli/help.go), also where tests build the program.
+override GOFLAGS := $(or $(GOFLAGS),$(shell go env GOFLAGS)) -tags=urfave_cli_no_template
+export GOFLAGS
 
 # Without cgo the program is one static file. -s and -w leave out what is for
 # debuggers; not making it in the first place saves a sixth of the time.

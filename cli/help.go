@@ -21,11 +21,17 @@ package of a function. To see the zips first, and publish nothing, add -d.
 IMAGE is NAME[:TAG] of an image in the Docker engine, or one of
 `
 
-// The help is written as it is. The Makefile leaves out the library's own way, package
-// text/template: with that the linker keeps whatever a template could call, most of
-// which is of the AWS SDK, and the program has 26 MB instead of 15.
+// Our own help is written as it is: it is no template. The Makefile leaves out package
+// text/template, with which the linker would keep whatever a template can call, most of
+// it of the AWS SDK: the program would have 26 MB instead of 15.
 func init() {
-	cli.HelpPrinter = func(w io.Writer, text string, _ any) { fmt.Fprint(w, text) }
+	cli.HelpPrinter = func(w io.Writer, text string, data any) {
+		if text == data.(*cli.Command).CustomRootCommandHelpTemplate {
+			fmt.Fprint(w, text)
+			return
+		}
+		cli.DefaultPrintHelp(w, text, data) // of the command "completion"
+	}
 }
 
 // helpText is the help with the flags in the order of their importance.

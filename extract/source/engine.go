@@ -2,6 +2,7 @@ package source
 
 import (
 	"context"
+	"io"
 	"regexp"
 	"strings"
 
@@ -24,6 +25,8 @@ type engine struct {
 	id       digest.Digest
 	platform Platform
 	options  []client.ImageSaveOption
+	// graphDriver is set if the image is kept by one, and not in containerd.
+	graphDriver bool
 }
 
 // shortID is the beginning of an image ID, which a name can look like.
@@ -49,6 +52,7 @@ func openEngine(ctx context.Context, r Reference, o Options) (_ extract.Source, 
 	switch {
 	case err == nil:
 		e.id = digest.Digest(info.ID)
+		e.graphDriver = info.GraphDriver != nil && len(info.GraphDriver.Data) > 0
 		return e, e.choose(info, manifest, o.Warn)
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
@@ -86,19 +90,18 @@ const manifestsSince = "1.48"
 
 // inspect asks what the engine has of an image: its manifests, too, if images are
 // kept in containerd, where an image may have several, and some only by name. It asks
-// once, as containerd takes as long for that as for the beginning of an export.
+// once, as an answer from there takes about 20 ms.
 func (e *engine) inspect(ctx context.Context, name string) (info image.InspectResponse, err error) {
-	inspect := func(options ...client.ImageInspectOption) error {
-		return shortly(ctx, func(ctx context.Context) error {
-			result, err := e.api.ImageInspect(ctx, name, options...)
-			info = result.InspectResponse
-			return err
-		})
-	}
-	err = inspect(client.ImageInspectWithManifests(true))
-	if err != nil && versions.LessThan(e.api.ClientVersion(), manifestsSince) {
-		err = inspect() // the client did not send the other
-	}
+	err = shortly(ctx, func(ctx context.Context) error {
+		var options []client.ImageInspectOption
+		_, err := e.api.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true})
+		if err == nil && !versions.LessThan(e.api.ClientVersion(), manifestsSince) {
+			options = append(options, client.ImageInspectWithManifests(true))
+		}
+		result, err := e.api.ImageInspect(ctx, name, options...)
+		info = result.InspectResponse
+		return err
+	})
 	return info, err
 }
 
@@ -179,6 +182,12 @@ func (e *engine) Read(ctx context.Context, layer extract.LayerFunc) (*extract.Im
 	img, err := readExport(ctx, body, e.platform, layer)
 	if err != nil {
 		return nil, errors.Wrapf(err, "Docker engine's export of %s", e.name)
+	}
+	if !e.graphDriver {
+		// Docker 25 to 27.3 keep a lease in containerd if the client goes before the
+		// end (moby v27.0.3, daemon/containerd/image_exporter.go). With a graph driver
+		// they remove temporary files, which takes up to a tenth of a second.
+		_, _ = io.Copy(io.Discard, body)
 	}
 	img.EngineID = e.id
 	return img, nil

@@ -18,6 +18,7 @@ import (
 // export is what has come by of a stream that `docker save` would write to a
 // file.
 type export struct {
+	stream    *lastWords
 	documents inMemory
 	size      int64 // of the documents, in bytes
 	names     nameBudget
@@ -34,37 +35,30 @@ type layerResult struct {
 	err    error
 }
 
-// readExport reads the layers of the image in a stream. An engine may clean up for a
-// while before it ends the stream; that is not waited for.
+// readExport reads the layers of the image in a stream, up to the end of the tar.
 func readExport(ctx context.Context, r io.Reader, p Platform, layer extract.LayerFunc) (*extract.Image, error) {
-	x := export{documents: inMemory{}, layers: map[string]*layerResult{}, links: map[string]string{}, feeder: newFeeder()}
+	x := export{stream: &lastWords{Reader: r}, documents: inMemory{}, layers: map[string]*layerResult{}, links: map[string]string{}, feeder: newFeeder()}
 	x.working.SetLimit(layersAtATime())
-	stream := &lastWords{Reader: r}
 	layersCtx, cancel := context.WithCancel(ctx)
-	err := x.read(layersCtx, stream, layer)
+	err := x.read(layersCtx, layer)
 	if err != nil {
 		cancel()
 	}
 	_ = x.working.Wait()
 	cancel()
-	var img *extract.Image
-	if err == nil {
-		img, err = x.image(p)
-	}
-	if err != nil && ctx.Err() == nil {
-		err = stream.explain(err)
-	}
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
+	} else if err != nil {
+		return nil, err
 	}
-	return img, err
+	return x.image(p)
 }
 
 // image finds the image in what has come by.
 func (x *export) image(p Platform) (*extract.Image, error) {
 	found, err := findDockerImage(x.documents, Reference{}, p)
 	if err != nil {
-		return nil, err
+		return nil, x.stream.explain(err)
 	}
 	img := newImage(found.id, found.config)
 	for i, name := range found.layers {
@@ -78,13 +72,13 @@ func (x *export) image(p Platform) (*extract.Image, error) {
 }
 
 // read takes in the whole tar. The layers may not be through when it returns.
-func (x *export) read(ctx context.Context, r io.Reader, layer extract.LayerFunc) error {
-	for t := tar.NewReader(r); ; {
+func (x *export) read(ctx context.Context, layer extract.LayerFunc) error {
+	for t := tar.NewReader(x.stream); ; {
 		h, err := t.Next()
 		if err == io.EOF {
 			return nil
 		} else if err != nil {
-			return err
+			return x.stream.explain(err)
 		}
 		if err := x.names.add(h.Name, h.Linkname); err != nil {
 			return err
@@ -110,7 +104,7 @@ func (x *export) file(ctx context.Context, name string, size int64, r io.Reader,
 	isLayer, err := looksLikeLayer(buffered)
 	switch {
 	case err != nil:
-		return err
+		return x.stream.explain(err)
 	case isLayer, size == 0: // there are images with layers of 0 bytes
 		if len(x.layers) == maxLayers {
 			return errors.Errorf("it has more than %d layers", maxLayers)
@@ -130,7 +124,7 @@ func (x *export) file(ctx context.Context, name string, size int64, r io.Reader,
 		}
 		b, err := io.ReadAll(buffered)
 		if err != nil {
-			return err
+			return x.stream.explain(err)
 		}
 		x.documents[name] = b
 	}
@@ -149,7 +143,7 @@ func (x *export) layer(name string) *layerResult {
 	if l, ok := x.layers[name]; ok {
 		return l
 	}
-	return &layerResult{err: errors.New("it is missing")}
+	return &layerResult{err: x.stream.explain(errors.New("it is missing"))}
 }
 
 // looksLikeLayer reports whether a file is compressed, or a tar: there a header

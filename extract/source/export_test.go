@@ -129,8 +129,8 @@ func TestExportLastWords(t *testing.T) {
 	}
 }
 
-// Guards against waiting for an engine that has sent the image and cleans up, which
-// takes Docker's graph drivers up to a tenth of a second.
+// Guards against waiting for an engine that has sent the image and removes its
+// temporary files.
 func TestExportEnd(t *testing.T) {
 	layer := imagetest.Tar(imagetest.File("opt/a", "a"))
 	r, w := io.Pipe()

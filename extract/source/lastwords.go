@@ -32,8 +32,8 @@ func (l *lastWords) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// explain reads on after an error to the end of the stream, and returns what the
-// engine says there, or else err.
+// explain returns what the engine says at the end of the stream, or else err, for which
+// that may be the reason.
 func (l *lastWords) explain(err error) error {
 	_, _ = io.CopyN(io.Discard, l, maxRest)
 	var message struct {
