@@ -146,6 +146,22 @@ func TestGunzip(t *testing.T) {
 	})
 }
 
+// TestGunzipRepeats guards against a match that repeats its own bytes wrongly, or writes
+// too much: all short distances and lengths.
+func TestGunzipRepeats(t *testing.T) {
+	t.Parallel()
+	rng := testrun.Random(t)
+	var c comparison
+	for distance := 1; distance <= 20; distance++ {
+		var content bytes.Buffer
+		for length := range 2*longestMatch + 20 {
+			period := []byte(tartest.Content(rng, "random", distance))
+			content.Write(bytes.Repeat(period, length/distance+2)[:distance+length])
+		}
+		c.check(t, tartest.Gzip(t, content.Bytes()))
+	}
+}
+
 // FuzzGunzip takes any bytes for a gzip stream.
 func FuzzGunzip(f *testing.F) {
 	for _, s := range gzippedSamples(f, 0, 1, 100, 40_000) {

@@ -17,7 +17,7 @@ const (
 	longestMatch = 258
 	// outSlack is how much room a step needs in the output: it may write a whole
 	// match, which is copied in words of 8 bytes.
-	outSlack = longestMatch + 8
+	outSlack = longestMatch + 16
 	// inSlack is how many bytes of input a step reads at most: two words.
 	inSlack = 16
 )

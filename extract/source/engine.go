@@ -94,12 +94,15 @@ const manifestsSince = "1.48"
 func (e *engine) inspect(ctx context.Context, name string) (info image.InspectResponse, err error) {
 	err = shortly(ctx, func(ctx context.Context) error {
 		var options []client.ImageInspectOption
-		_, err := e.api.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true})
-		if err == nil && !versions.LessThan(e.api.ClientVersion(), manifestsSince) {
+		_, unknown := e.api.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true})
+		if unknown == nil && !versions.LessThan(e.api.ClientVersion(), manifestsSince) {
 			options = append(options, client.ImageInspectWithManifests(true))
 		}
 		result, err := e.api.ImageInspect(ctx, name, options...)
 		info = result.InspectResponse
+		if cerrdefs.IsNotFound(unknown) && cerrdefs.IsNotFound(err) {
+			return errors.New("what answers there is something else: it has no /_ping")
+		}
 		return err
 	})
 	return info, err
