@@ -3,6 +3,7 @@ package source
 import (
 	"archive/tar"
 	"bufio"
+	"cmp"
 	"context"
 	"io"
 	"math"
@@ -102,7 +103,7 @@ func (a *archive) list() error {
 		if err != nil && len(a.members) == 0 {
 			return errors.Errorf("%s is not an image archive, but %s", a.name, what(a.file))
 		} else if err != nil {
-			return errors.Wrapf(err, "%s is a damaged archive", a.name)
+			return cmp.Or(a.brokenOff(), errors.Wrapf(err, "%s is a damaged archive", a.name))
 		}
 		// The reader has read the header and nothing more.
 		offset, err := a.file.Seek(0, io.SeekCurrent)
@@ -131,6 +132,21 @@ func (a *archive) list() error {
 		}
 		a.members[name] = m
 	}
+}
+
+// brokenOff says why the engine that wrote the archive did not come to its end: `docker
+// save` writes that into it, and exits with 0. It is nil for others.
+func (a *archive) brokenOff() error {
+	info, err := a.file.Stat()
+	if err != nil {
+		return nil
+	}
+	end := make([]byte, maxLastWords)
+	n, _ := a.file.ReadAt(end, max(info.Size()-maxLastWords, 0))
+	if said := engineSays(end[:n]); said != "" {
+		return errors.Errorf("%s is not complete: the engine that wrote it broke off: %s", a.name, said)
+	}
+	return nil
 }
 
 // nameBudget bounds what an archive's names and links take in memory.

@@ -36,11 +36,20 @@ func (l *lastWords) Read(b []byte) (int, error) {
 // that may be the reason.
 func (l *lastWords) explain(err error) error {
 	_, _ = io.CopyN(io.Discard, l, maxRest)
+	if said := engineSays(l.end); said != "" {
+		return errors.Errorf("the engine broke off: %s", said)
+	}
+	return err
+}
+
+// engineSays is what the end of an export says of a failure of the engine; empty if it
+// does not.
+func engineSays(end []byte) string {
 	var message struct {
 		Error string `json:"error"`
 	}
-	if start := bytes.LastIndex(l.end, []byte(`{"error`)); start >= 0 && json.Unmarshal(l.end[start:], &message) == nil && message.Error != "" {
-		return errors.Errorf("the engine broke off: %s", message.Error)
+	if start := bytes.LastIndex(end, []byte(`{"error`)); start < 0 || json.Unmarshal(end[start:], &message) != nil {
+		return ""
 	}
-	return err
+	return message.Error
 }

@@ -41,10 +41,10 @@ func openLayout(ctx context.Context, r Reference, o Options) (_ extract.Source, 
 	}
 	l := &layout{files: f}
 	if err := l.find(r, o.Platform); err != nil {
-		f.Close()
 		if errors.Is(err, os.ErrNotExist) {
-			return nil, another(f, r)
+			err = another(f, r)
 		}
+		f.Close()
 		return nil, err
 	}
 	return &manifestSource{store: l, platform: o.Platform, warn: o.Warn}, nil

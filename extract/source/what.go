@@ -2,6 +2,7 @@ package source
 
 import (
 	"bytes"
+	"cmp"
 	"io"
 	"path"
 	"strings"
@@ -84,7 +85,7 @@ func another(f files, r Reference) error {
 	case a != nil && (has("etc/passwd") || has("etc/hosts") || has(".dockerenv")):
 		return errors.Errorf("%s holds the files of a container, as `docker export` writes them: use `docker save IMAGE`, or `docker import` it first", name)
 	case a != nil:
-		return errors.Errorf("%s is a tar, but not an image archive: it has neither manifest.json nor index.json", name)
+		return cmp.Or(a.brokenOff(), errors.Errorf("%s is a tar, but not an image archive: it has neither manifest.json nor index.json", name))
 	case has("manifest.json") && has("version"):
 		return errors.Errorf("%s is a directory as skopeo's dir: writes it, not an OCI image layout: use `skopeo copy dir:%[1]s oci:LAYOUT`", name)
 	default:
