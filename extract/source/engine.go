@@ -142,6 +142,8 @@ func (e *engine) choose(info image.InspectResponse, manifest digest.Digest, warn
 		e.platform.notice(there[0], warn)
 		e.take(there[0], len(info.Manifests))
 		return nil
+	case info.Manifests == nil && !e.graphDriver:
+		return nil // containerd may have it, but the API is too old to ask: the export shows
 	}
 	err := noPlatform(wanted, there)
 	if imageID.MatchString(e.name) {
