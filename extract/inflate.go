@@ -15,8 +15,8 @@ const (
 	outSize = windowSize + 256<<10
 	// longestMatch is how many bytes a match can stand for (RFC 1951, 3.2.5).
 	longestMatch = 258
-	// outSlack is how much room a step needs in the output: it may write a whole
-	// match, which is copied in words of 8 bytes.
+	// outSlack is how much room a step needs in the output: it may write two literals
+	// and a whole match, which is copied in words of 8 bytes.
 	outSlack = longestMatch + 16
 	// inSlack is how many bytes of input a step reads at most: two words.
 	inSlack = 16

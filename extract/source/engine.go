@@ -52,7 +52,8 @@ func openEngine(ctx context.Context, r Reference, o Options) (_ extract.Source, 
 	switch {
 	case err == nil:
 		e.id = digest.Digest(info.ID)
-		e.graphDriver = info.GraphDriver != nil && len(info.GraphDriver.Data) > 0
+		d := info.GraphDriver // with containerd it has a name at most
+		e.graphDriver = d != nil && (len(d.Data) > 0 || d.Name == "vfs")
 		return e, e.choose(info, manifest, o.Warn)
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
@@ -85,27 +86,33 @@ func (e *engine) find(ctx context.Context, warn func(string)) (info image.Inspec
 	return info, manifest, err
 }
 
-// manifestsSince is the version of the API that can say which manifests there are.
-const manifestsSince = "1.48"
-
 // inspect asks what the engine has of an image: its manifests, too, if images are
-// kept in containerd, where an image may have several, and some only by name. It asks
-// once, as an answer from there takes about 20 ms.
+// kept in containerd, where an image may have several, and some only by name.
 func (e *engine) inspect(ctx context.Context, name string) (info image.InspectResponse, err error) {
 	err = shortly(ctx, func(ctx context.Context) error {
+		// Containerd takes 20 ms for an answer, so the version decides what to ask.
+		_, err := e.api.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true})
+		none := cerrdefs.IsNotFound(err)
+		if err != nil && !none && !cerrdefs.IsPermissionDenied(err) && !cerrdefs.IsUnauthorized(err) {
+			return err // where a proxy refuses that, it may let the rest through
+		}
 		var options []client.ImageInspectOption
-		_, unknown := e.api.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true})
-		if unknown == nil && !versions.LessThan(e.api.ClientVersion(), manifestsSince) {
+		if err == nil && e.listsManifests() {
 			options = append(options, client.ImageInspectWithManifests(true))
 		}
 		result, err := e.api.ImageInspect(ctx, name, options...)
 		info = result.InspectResponse
-		if cerrdefs.IsNotFound(unknown) && cerrdefs.IsNotFound(err) {
+		if none && cerrdefs.IsNotFound(err) {
 			return errors.New("what answers there is something else: it has no /_ping")
 		}
 		return err
 	})
 	return info, err
+}
+
+// listsManifests reports whether the API can say which manifests an image has.
+func (e *engine) listsManifests() bool {
+	return !versions.LessThan(e.api.ClientVersion(), "1.48")
 }
 
 // notFound says what to do about an image that is not there, given being what the
@@ -142,8 +149,8 @@ func (e *engine) choose(info image.InspectResponse, manifest digest.Digest, warn
 		e.platform.notice(there[0], warn)
 		e.take(there[0], len(info.Manifests))
 		return nil
-	case info.Manifests == nil && !e.graphDriver:
-		return nil // containerd may have it, but the API is too old to ask: the export shows
+	case !e.graphDriver && !e.listsManifests():
+		return nil // containerd may have it: the export shows
 	}
 	err := noPlatform(wanted, there)
 	if imageID.MatchString(e.name) {
@@ -192,7 +199,7 @@ func (e *engine) Read(ctx context.Context, layer extract.LayerFunc) (*extract.Im
 		// Docker 25 to 27.3 keep a lease in containerd if the client goes before the
 		// end (moby v27.0.3, daemon/containerd/image_exporter.go). With a graph driver
 		// they remove temporary files, which takes up to a tenth of a second.
-		_, _ = io.Copy(io.Discard, body)
+		_, _ = io.CopyN(io.Discard, body, maxRest)
 	}
 	img.EngineID = e.id
 	return img, nil

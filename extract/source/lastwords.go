@@ -11,8 +11,8 @@ import (
 const (
 	// maxLastWords is how many bytes at the end of a stream are remembered.
 	maxLastWords = 4 << 10
-	// maxRest is how many bytes may come between where reading failed and the end of
-	// a stream.
+	// maxRest is how many bytes are read of what comes after the tar, or after where
+	// reading it failed.
 	maxRest = 1 << 20
 )
 
@@ -32,8 +32,8 @@ func (l *lastWords) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// explain returns what the engine says at the end of the stream, or else err, for which
-// that may be the reason.
+// explain returns the reason for err, if the engine gives one at the end of the stream,
+// and otherwise err itself.
 func (l *lastWords) explain(err error) error {
 	_, _ = io.CopyN(io.Discard, l, maxRest)
 	if said := engineSays(l.end); said != "" {
