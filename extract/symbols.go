@@ -4,7 +4,8 @@ import "encoding/binary"
 
 // run decodes while there is input and room for output. end is true after the block's
 // last symbol. The 56 bits of a refill are enough for a match: its length takes at most
-// 15 and 5 more, its distance 15 and 13.
+// 15 and 5 more, its distance 15 and 13. Of n only the lowest 6 bits count here: entries
+// are subtracted whole, and their lowest 6 bits are how many to drop.
 func (f *inflater) run() (end bool, err error) {
 	var (
 		in, out   = &f.in, &f.out

@@ -200,13 +200,13 @@ func (e *Engine) inspect(w http.ResponseWriter, r *http.Request, version, name s
 		"Variant":      config.Variant,
 		"RootFS":       map[string]any{"Type": "layers", "Layers": config.RootFS.DiffIDs},
 	}
-	if e.format != imagetest.DockerContainerd {
-		answer["GraphDriver"] = map[string]any{"Name": "overlay2", "Data": map[string]string{"UpperDir": "/diff"}}
-	} else {
+	if e.format == imagetest.DockerContainerd {
 		answer["Descriptor"] = map[string]any{"digest": must(ref.Content.Digest())}
 		if !versions.LessThan(version, "1.48") && r.URL.Query().Get("manifests") == "1" {
 			answer["Manifests"] = manifests(ref.Content)
 		}
+	} else {
+		answer["GraphDriver"] = map[string]any{"Name": "overlay2", "Data": map[string]string{"UpperDir": "/diff"}}
 	}
 	w.Header().Set("Content-Type", "application/json")
 	return json.NewEncoder(w).Encode(answer)
